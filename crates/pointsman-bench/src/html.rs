@@ -1,0 +1,450 @@
+//! The report as one self-contained page: no script, no network, no prompt text; light, dark and print.
+
+mod chart;
+
+use std::fmt::Write;
+
+use crate::entrant::RouterKind;
+use crate::error::Error;
+use crate::report::{BenchReport, IntervalReport, RouterReport};
+
+const STYLE: &str = include_str!("html/style.css");
+
+/// Routers whose shares and tasks are worth a column: one-model baselines and the uniform mix say nothing there.
+const DULL: [&str; 4] = ["random", "cheapest", "dearest", "best_single"];
+
+/// Most tasks shown, largest first; the JSON report has all.
+const SHOWN_TASKS: usize = 40;
+
+/// Renders a report as HTML.
+///
+/// # Errors
+///
+/// [`Error::Chart`] if the chart cannot be drawn.
+pub fn render(report: &BenchReport) -> Result<String, Error> {
+    let chart = chart::svg(report)?;
+    let mut page = String::with_capacity(chart.len() + 64 * 1024);
+    write_page(&mut page, report, &chart).map_err(|e| Error::Chart(e.to_string()))?;
+    Ok(page)
+}
+
+fn write_page(out: &mut String, report: &BenchReport, chart: &str) -> std::fmt::Result {
+    write!(
+        out,
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" \
+         content=\"width=device-width, initial-scale=1\">\n<title>Routing benchmark</title>\n<style>\n{STYLE}</style>\n\
+         </head>\n<body>\n<main>\n<h1>Routing benchmark</h1>\n"
+    )?;
+    writeln!(
+        out,
+        "<p class=\"facts\">{} prompts of split {}, {} models, cost {}, baselines chosen on {} training prompts.</p>",
+        thousands(report.n_queries),
+        escape(&report.split),
+        report.models.len(),
+        escape(&report.cost),
+        thousands(report.n_train),
+    )?;
+    writeln!(out, "<p class=\"verdict\">{}</p>", escape(&report.verdict))?;
+    writeln!(
+        out,
+        "<section aria-labelledby=\"curve\">\n<h2 id=\"curve\">Quality against cost</h2>\n<figure>{chart}<figcaption>{}\
+         </figcaption></figure>\n</section>",
+        escape(&chart::caption(report)),
+    )?;
+    metrics(out, report)?;
+    paired(out, report)?;
+    pair(out, report)?;
+    shares(out, report)?;
+    tasks(out, report)?;
+    singles(out, report)?;
+    method(out, report)?;
+    out.push_str("</main>\n</body>\n</html>\n");
+    Ok(())
+}
+
+fn metrics(out: &mut String, report: &BenchReport) -> std::fmt::Result {
+    let columns = [
+        "AIQ",
+        "Quality at λ → ∞",
+        "Gap closed",
+        "Quality at best single’s cost",
+        "QNC",
+        "AUC",
+        "Brier",
+        "ECE (floor)",
+        "Abstained",
+    ];
+    open_table(
+        out,
+        "metrics",
+        "Routers and baselines",
+        "Quality in points of 100, with 95 % intervals. QNC: cost for the best single model’s quality, as a share of its \
+         cost. A dash means undefined.",
+        "Router",
+        &columns,
+    )?;
+    for r in &report.routers {
+        row_head(out, r, &r.name)?;
+        for interval in [&r.aiq, &r.quality_max] {
+            cell_interval(out, interval.as_ref(), 100.0, 1)?;
+        }
+        cell_interval(out, r.gap_closed.as_ref(), 1.0, 2)?;
+        cell_interval(out, r.quality_at_best_single_cost.as_ref(), 100.0, 1)?;
+        let qnc = match (r.qnc, &r.aiq) {
+            (Some(q), _) => format!("{:.0} %", 100.0 * q),
+            (None, Some(_)) if report.best_single.is_some() => "never".to_owned(),
+            _ => "–".to_owned(),
+        };
+        cell(out, &qnc)?;
+        cell(out, &number(r.auc_mean, 3))?;
+        cell(out, &number(r.brier, 4))?;
+        let ece = r.ece.map_or_else(|| "–".to_owned(), |e| format!("{e:.3} ({})", number(r.ece_floor, 3)));
+        cell(out, &ece)?;
+        cell(out, &r.abstained.map_or_else(|| "–".to_owned(), |a| format!("{:.0} %", 100.0 * a)))?;
+        out.push_str("</tr>\n");
+    }
+    close_table(out);
+    let notes: Vec<&RouterReport> = report.routers.iter().filter(|r| r.note.is_some()).collect();
+    if !notes.is_empty() {
+        out.push_str("<ul class=\"note\">\n");
+        for r in notes {
+            let note = r.note.as_deref().unwrap_or_default();
+            writeln!(out, "<li>{}: {}</li>", escape(&r.name), escape(note))?;
+        }
+        out.push_str("</ul>\n");
+    }
+    out.push_str("</section>\n");
+    Ok(())
+}
+
+fn paired(out: &mut String, report: &BenchReport) -> std::fmt::Result {
+    if report.paired.is_empty() {
+        return Ok(());
+    }
+    open_table(
+        out,
+        "paired",
+        "Differences on the same prompts",
+        "Router minus baseline in points of 100, with the 95 % interval of the paired bootstrap.",
+        "Router",
+        &["Baseline", "AIQ", "Quality at λ → ∞"],
+    )?;
+    for aiq in report.paired.iter().filter(|p| p.metric == "aiq") {
+        let max = report.paired.iter().find(|p| p.metric == "quality_max" && p.a == aiq.a && p.b == aiq.b);
+        write!(out, "<tr><th scope=\"row\">{}</th><td class=\"text\">{}</td>", escape(&aiq.a), escape(&aiq.b))?;
+        for p in [Some(aiq), max] {
+            let text = p.and_then(|p| Some((p.diff?, p.low?, p.high?))).map_or_else(
+                || "–".to_owned(),
+                |(diff, low, high)| {
+                    format!("{}<span class=\"range\">{} to {}</span>", signed(diff), signed(low), signed(high))
+                },
+            );
+            write!(out, "<td>{text}</td>")?;
+        }
+        out.push_str("</tr>\n");
+    }
+    close_table(out);
+    out.push_str("</section>\n");
+    Ok(())
+}
+
+fn pair(out: &mut String, report: &BenchReport) -> std::fmt::Result {
+    let Some(pair) = &report.pair else { return Ok(()) };
+    let caption = format!(
+        "Strong: {}; weak: {}. APGR 0.5 is a random order; CPT is the share of calls to the strong model that recovers \
+         that part of the gap.",
+        pair.strong, pair.weak
+    );
+    open_table(
+        out,
+        "pair",
+        "Strong and weak model",
+        &caption,
+        "Router",
+        &["APGR", "CPT 20 %", "CPT 50 %", "CPT 80 %"],
+    )?;
+    for r in report.routers.iter().filter(|r| r.apgr.is_some()) {
+        row_head(out, r, &r.name)?;
+        cell_interval(out, r.apgr.as_ref(), 1.0, 3)?;
+        for cpt in [r.cpt20, r.cpt50, r.cpt80] {
+            cell(out, &cpt.map_or_else(|| "–".to_owned(), |c| format!("{:.1} %", 100.0 * c)))?;
+        }
+        out.push_str("</tr>\n");
+    }
+    close_table(out);
+    out.push_str("</section>\n");
+    Ok(())
+}
+
+fn shares(out: &mut String, report: &BenchReport) -> std::fmt::Result {
+    let shown: Vec<&RouterReport> =
+        report.routers.iter().filter(|r| r.call_share.is_some() && !DULL.contains(&r.name.as_str())).collect();
+    let names: Vec<&str> = shown.iter().map(|r| r.name.as_str()).collect();
+    open_table(
+        out,
+        "shares",
+        "Who gets the calls",
+        "Share of calls per model when a router goes for quality alone (λ → ∞); models that nobody calls are left out.",
+        "Model",
+        &names,
+    )?;
+    for model in &report.models {
+        let share = |r: &RouterReport| r.call_share.as_ref().and_then(|s| s.get(model)).copied().unwrap_or(0.0);
+        if shown.iter().all(|r| share(r) == 0.0) {
+            continue;
+        }
+        write!(out, "<tr><th scope=\"row\">{}</th>", escape(model))?;
+        for r in &shown {
+            let s = share(r);
+            if s == 0.0 {
+                cell(out, "")?;
+            } else {
+                let width = 4.0 * s;
+                write!(out, "<td><span class=\"share\" style=\"width:{width:.2}rem\"></span>{:.1} %</td>", 100.0 * s)?;
+            }
+        }
+        out.push_str("</tr>\n");
+    }
+    close_table(out);
+    out.push_str("</section>\n");
+    Ok(())
+}
+
+fn tasks(out: &mut String, report: &BenchReport) -> std::fmt::Result {
+    if report.tasks.is_empty() {
+        return Ok(());
+    }
+    let shown: Vec<&str> = report
+        .routers
+        .iter()
+        .map(|r| r.name.as_str())
+        .filter(|name| *name == "best_single" || !DULL.contains(name))
+        .filter(|name| report.tasks[0].quality.contains_key(*name))
+        .collect();
+    let mut columns = vec!["Prompts"];
+    columns.extend(&shown);
+    let mut largest: Vec<_> = report.tasks.iter().collect();
+    largest.sort_by(|a, b| b.n_queries.cmp(&a.n_queries).then(a.task.cmp(&b.task)));
+    let caption = if largest.len() > SHOWN_TASKS {
+        format!("Quality in points of 100 at λ → ∞, the {SHOWN_TASKS} largest of {} tasks.", largest.len())
+    } else {
+        "Quality in points of 100 at λ → ∞.".to_owned()
+    };
+    open_table(out, "tasks", "By task", &caption, "Task", &columns)?;
+    for task in largest.into_iter().take(SHOWN_TASKS) {
+        write!(out, "<tr><th scope=\"row\">{}</th><td>{}</td>", escape(&task.task), thousands(task.n_queries))?;
+        for name in &shown {
+            cell(out, &number(task.quality.get(*name).map(|q| 100.0 * q), 1))?;
+        }
+        out.push_str("</tr>\n");
+    }
+    close_table(out);
+    out.push_str("</section>\n");
+    Ok(())
+}
+
+fn singles(out: &mut String, report: &BenchReport) -> std::fmt::Result {
+    open_table(
+        out,
+        "singles",
+        "Single models",
+        "Each model alone, on the evaluated prompts, by cost.",
+        "Model",
+        &["USD per 1,000 prompts", "Quality", "Chosen on train as"],
+    )?;
+    let mut by_cost: Vec<_> = report.singles.iter().collect();
+    by_cost.sort_by(|a, b| a.cost.total_cmp(&b.cost));
+    for single in by_cost {
+        let roles = [
+            ("cheapest", Some(&report.cheapest)),
+            ("best single", report.best_single.as_ref()),
+            ("dearest", Some(&report.dearest)),
+        ];
+        let roles: Vec<&str> =
+            roles.iter().filter(|(_, name)| *name == Some(&single.model)).map(|(role, _)| *role).collect();
+        writeln!(
+            out,
+            "<tr><th scope=\"row\">{}</th><td>{}</td><td>{:.1}</td><td class=\"text\">{}</td></tr>",
+            escape(&single.model),
+            usd(1_000.0 * single.cost),
+            100.0 * single.quality,
+            roles.join(", "),
+        )?;
+    }
+    close_table(out);
+    out.push_str("</section>\n");
+    Ok(())
+}
+
+fn method(out: &mut String, report: &BenchReport) -> std::fmt::Result {
+    out.push_str("<section aria-labelledby=\"method\">\n<h2 id=\"method\">How this was measured</h2>\n<ul>\n");
+    writeln!(
+        out,
+        "<li>AIQ is the mean quality over the cost range from {} to {} USD per 1,000 prompts, the evaluated mean costs of \
+         the cheapest ({}) and the dearest ({}) model. Settings are chosen on train and joined by straight lines; no hull \
+         is taken on the evaluated prompts.</li>",
+        usd(1_000.0 * report.c_lo),
+        usd(1_000.0 * report.c_hi),
+        escape(&report.cheapest),
+        escape(&report.dearest),
+    )?;
+    writeln!(
+        out,
+        "<li>Intervals are 95 % percentile intervals of {} bootstrap resamples of {}, seed {}.</li>",
+        thousands(report.resamples),
+        report.resampled,
+        report.seed,
+    )?;
+    if let Some(smallest) = report.smallest_detectable {
+        writeln!(
+            out,
+            "<li>The smallest difference in AIQ that these prompts can show is about {:.1} points.</li>",
+            100.0 * smallest
+        )?;
+    }
+    if report.train_overlap > 0 {
+        writeln!(
+            out,
+            "<li>{} evaluated prompts have the text of a training prompt: that flatters whoever learned from them.</li>",
+            thousands(report.train_overlap)
+        )?;
+    }
+    if let Some(noise) = &report.noise {
+        writeln!(
+            out,
+            "<li>{:.0} % of the outcomes were run more than once; even perfect predictions would have a Brier score of \
+             {:.4} on them.</li>",
+            100.0 * noise.repeated,
+            noise.brier_floor,
+        )?;
+    }
+    let shares: Vec<String> =
+        report.cost_shares.iter().map(|(kind, share)| format!("{kind} {:.0} %", 100.0 * share)).collect();
+    if !shares.is_empty() {
+        writeln!(out, "<li>Costs: {}.</li>", escape(&shares.join(", ")))?;
+    }
+    let dropped = &report.dropped;
+    if !dropped.models_without_cost.is_empty() {
+        writeln!(
+            out,
+            "<li>Left out for want of a cost or price: {}.</li>",
+            escape(&dropped.models_without_cost.join(", "))
+        )?;
+    }
+    if !dropped.models_low_coverage.is_empty() {
+        let models: Vec<String> =
+            dropped.models_low_coverage.iter().map(|(m, c)| format!("{m} ({:.0} %)", 100.0 * c)).collect();
+        writeln!(out, "<li>Left out for low coverage: {}.</li>", escape(&models.join(", ")))?;
+    }
+    for (split, n) in dropped.prompts_incomplete.iter().filter(|(_, n)| **n > 0) {
+        writeln!(out, "<li>{} incomplete prompts of split {split} left out.</li>", thousands(*n))?;
+    }
+    out.push_str("</ul>\n</section>\n");
+    Ok(())
+}
+
+fn open_table(
+    out: &mut String,
+    id: &str,
+    title: &str,
+    caption: &str,
+    first: &str,
+    columns: &[&str],
+) -> std::fmt::Result {
+    write!(
+        out,
+        "<section aria-labelledby=\"{id}\">\n<h2 id=\"{id}\">{title}</h2>\n<div class=\"scroll\" role=\"region\" \
+         aria-labelledby=\"{id}\" tabindex=\"0\">\n<table>\n<caption>{}</caption>\n<thead><tr><th scope=\"col\">{first}</th>",
+        escape(caption)
+    )?;
+    for column in columns {
+        write!(out, "<th scope=\"col\">{}</th>", escape(column))?;
+    }
+    out.push_str("</tr></thead>\n<tbody>\n");
+    Ok(())
+}
+
+fn close_table(out: &mut String) {
+    out.push_str("</tbody>\n</table>\n</div>\n");
+}
+
+fn row_head(out: &mut String, router: &RouterReport, name: &str) -> std::fmt::Result {
+    let class = if router.kind == RouterKind::Baseline { "" } else { " class=\"ours\"" };
+    write!(out, "<tr{class}><th scope=\"row\">{}</th>", escape(name))
+}
+
+fn cell(out: &mut String, text: &str) -> std::fmt::Result {
+    write!(out, "<td>{}</td>", escape(text))
+}
+
+fn cell_interval(out: &mut String, interval: Option<&IntervalReport>, scale: f64, digits: usize) -> std::fmt::Result {
+    match interval {
+        None => cell(out, "–"),
+        Some(i) => write!(
+            out,
+            "<td>{}<span class=\"range\">{} to {}</span></td>",
+            fixed(scale * i.value, digits),
+            fixed(scale * i.low, digits),
+            fixed(scale * i.high, digits),
+        ),
+    }
+}
+
+fn number(value: Option<f64>, digits: usize) -> String {
+    value.map_or_else(|| "–".to_owned(), |v| fixed(v, digits))
+}
+
+fn fixed(value: f64, digits: usize) -> String {
+    format!("{value:.digits$}").replace('-', "−")
+}
+
+fn signed(quality: f64) -> String {
+    format!("{:+.1}", 100.0 * quality).replace('-', "−")
+}
+
+/// USD with three significant digits.
+fn usd(value: f64) -> String {
+    if value <= 0.0 {
+        return "0".to_owned();
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=9")]
+    let digits = (2.0 - value.log10().floor()).clamp(0.0, 9.0) as usize;
+    format!("{value:.digits$}")
+}
+
+fn thousands(n: usize) -> String {
+    let digits = n.to_string();
+    let groups: Vec<&str> = {
+        let first = digits.len() % 3;
+        let (head, tail) = digits.split_at(first);
+        let tail = tail.as_bytes().chunks(3).map(|c| std::str::from_utf8(c).expect("digits"));
+        std::iter::once(head).filter(|h| !h.is_empty()).chain(tail).collect()
+    };
+    groups.join(",")
+}
+
+/// Text for element content and double-quoted attributes.
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_for_people() {
+        assert_eq!(thousands(7), "7");
+        assert_eq!(thousands(1_000), "1,000");
+        assert_eq!(thousands(12_345_678), "12,345,678");
+        assert_eq!(usd(0.012_345), "0.0123");
+        assert_eq!(usd(1_234.5), "1234");
+        assert_eq!(usd(0.0), "0");
+        assert_eq!(signed(-0.012), "−1.2");
+    }
+
+    #[test]
+    fn text_is_escaped() {
+        assert_eq!(escape("<b a=\"1\">&"), "&lt;b a=&quot;1&quot;&gt;&amp;");
+    }
+}

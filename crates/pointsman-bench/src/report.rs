@@ -1,0 +1,243 @@
+//! The result of a benchmark, as it is written to JSON.
+
+use std::collections::BTreeMap;
+
+use pointsman_evals::matrix::Dropped;
+use pointsman_metrics::Interval;
+use serde::Serialize;
+
+use crate::entrant::RouterKind;
+
+/// Everything a benchmark found. Numbers that are undefined are null.
+#[derive(Clone, Debug, Serialize)]
+pub struct BenchReport {
+    /// Evaluated prompts.
+    pub n_queries: usize,
+    /// Training prompts that the baselines saw; 0 where there were none.
+    pub n_train: usize,
+    /// Evaluated prompts whose normalised text is also among the training prompts: they flatter every router that
+    /// learned from those.
+    pub train_overlap: usize,
+    /// What repeated runs say about the noise of the outcomes; null where nothing was repeated.
+    pub noise: Option<NoiseReport>,
+    /// The pool, in catalogue order.
+    pub models: Vec<String>,
+    /// Name of the evaluated split.
+    pub split: String,
+    /// What left the comparison and why.
+    pub dropped: Dropped,
+    /// `observed`, `estimated`, `assumed` or `mixed`.
+    pub cost: String,
+    /// Share of evaluated cells by the source of their cost.
+    pub cost_shares: BTreeMap<String, f64>,
+    /// Cheapest model by mean cost (on train, where there is any).
+    pub cheapest: String,
+    /// Dearest model.
+    pub dearest: String,
+    /// Best single model, chosen on train; null without training rows.
+    pub best_single: Option<String>,
+    /// Evaluated mean cost of the cheapest model, USD per query: where AIQ begins.
+    pub c_lo: f64,
+    /// Evaluated mean cost of the dearest model: where AIQ ends.
+    pub c_hi: f64,
+    /// Strong and weak model of APGR and CPT.
+    pub pair: Option<Pair>,
+    /// Bootstrap resamples behind every interval.
+    pub resamples: usize,
+    /// What is resampled: `prompts` or `groups`.
+    pub resampled: &'static str,
+    /// Level of every interval.
+    pub level: f64,
+    /// Seed of bootstrap and simulation.
+    pub seed: u64,
+    /// About the smallest difference in AIQ these data can show: half the width of the interval of the first compared
+    /// router against the zero router.
+    pub smallest_detectable: Option<f64>,
+    /// Evaluated mean cost and quality of every single model.
+    pub singles: Vec<SingleReport>,
+    /// Every router measured: ours, others', baselines.
+    pub routers: Vec<RouterReport>,
+    /// Every router of ours or others' against every baseline.
+    pub paired: Vec<PairedReport>,
+    /// Quality per task at λ → ∞; empty where the log has fewer than two tasks.
+    pub tasks: Vec<TaskReport>,
+    /// Prompts with their texts, only where asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompts: Option<Vec<PromptReport>>,
+    /// The finding in plain words.
+    pub verdict: String,
+}
+
+/// Noise of the evaluated outcomes, from cells that were run more than once.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct NoiseReport {
+    /// Share of evaluated cells with more than one run.
+    pub repeated: f64,
+    /// Mean over those cells of variance / runs: the Brier score that perfect predictions would still have.
+    pub brier_floor: f64,
+}
+
+/// Strong and weak model.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Pair {
+    /// Name of the strong model.
+    pub strong: String,
+    /// Name of the weak model.
+    pub weak: String,
+}
+
+/// A value with its interval.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct IntervalReport {
+    /// On the data as they are.
+    pub value: f64,
+    /// Lower end.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+}
+
+impl From<Interval> for IntervalReport {
+    fn from(interval: Interval) -> Self {
+        Self { value: interval.value, low: interval.low, high: interval.high }
+    }
+}
+
+/// One model alone.
+#[derive(Clone, Debug, Serialize)]
+pub struct SingleReport {
+    /// Its name.
+    pub model: String,
+    /// Mean cost, USD per query.
+    pub cost: f64,
+    /// Mean quality.
+    pub quality: f64,
+}
+
+/// One point of a curve.
+#[derive(Clone, Debug, Serialize)]
+pub struct CurvePointReport {
+    /// USD per unit of quality; null for λ = ∞ and for settings that are no λ.
+    pub lambda: Option<f64>,
+    /// The setting for people: `λ → ∞`, a model's name, a setting's name.
+    pub setting: String,
+    /// Evaluated mean cost, USD per query.
+    pub cost: f64,
+    /// Evaluated mean quality.
+    pub quality: f64,
+    /// Share of calls per model that gets any.
+    pub call_share: BTreeMap<String, f64>,
+}
+
+/// What a setting chosen on train for the best single model's quality does on the evaluated split.
+#[derive(Clone, Debug, Serialize)]
+pub struct EqualQualityReport {
+    /// The setting: the cheapest that reached the best single model's quality on train, or the best if none did.
+    pub setting: String,
+    /// Whether it did reach it on train.
+    pub reached: bool,
+    /// 1 − cost / cost of the best single model.
+    pub saving: IntervalReport,
+    /// Quality − quality of the best single model.
+    pub quality_change: IntervalReport,
+}
+
+/// One router, measured.
+#[derive(Clone, Debug, Serialize)]
+pub struct RouterReport {
+    /// Its name.
+    pub name: String,
+    /// Whose it is.
+    pub kind: RouterKind,
+    /// Mean quality over the cost range of the pool, settings chosen on train.
+    pub aiq: Option<IntervalReport>,
+    /// AIQ as `RouterBench`'s code computes it, over the routers compared here.
+    pub aiq_compat: Option<f64>,
+    /// AIQ as `RouterBench`'s paper defines it, hull on the evaluated points.
+    pub aiq_paper: Option<f64>,
+    /// Mean over models of the AUC of predicted quality.
+    pub auc_mean: Option<f64>,
+    /// Mean over models of the Brier score.
+    pub brier: Option<f64>,
+    /// Mean over models of the calibration error.
+    pub ece: Option<f64>,
+    /// The calibration error that perfect predictions of these values would show.
+    pub ece_floor: Option<f64>,
+    /// Quality at λ → ∞.
+    pub quality_max: Option<IntervalReport>,
+    /// Share of the distance from best single to oracle covered at λ → ∞.
+    pub gap_closed: Option<IntervalReport>,
+    /// Quality of the curve at the best single model's cost.
+    pub quality_at_best_single_cost: Option<IntervalReport>,
+    /// Cost at which the curve first reaches the best single model's quality; null if never.
+    pub cost_at_best_single_quality: Option<f64>,
+    /// That cost / the best single model's cost.
+    pub qnc: Option<f64>,
+    /// Mean quality of the curve from no cost to the dearest model's.
+    pub area: Option<f64>,
+    /// Average performance gap recovered between the pair.
+    pub apgr: Option<IntervalReport>,
+    /// Share of strong calls for 20 % of the gap.
+    pub cpt20: Option<f64>,
+    /// Share of strong calls for 50 % of the gap.
+    pub cpt50: Option<f64>,
+    /// Share of strong calls for 80 % of the gap.
+    pub cpt80: Option<f64>,
+    /// Whether the pair's curve never falls; if it does, the CPTs are first crossings.
+    pub cpt_monotone: Option<bool>,
+    /// The honest figure for "same quality, how much cheaper".
+    pub equal_quality: Option<EqualQualityReport>,
+    /// The settings joined to the curve, by ascending training cost.
+    pub curve: Vec<CurvePointReport>,
+    /// Share of calls per model at λ → ∞.
+    pub call_share: Option<BTreeMap<String, f64>>,
+    /// Share of prompts left to the best static choice at λ → ∞; null where a router cannot abstain.
+    pub abstained: Option<f64>,
+    /// Mean over models of |mean predicted cost / mean observed cost − 1|.
+    pub cost_error: Option<f64>,
+    /// What a reader should know.
+    pub note: Option<String>,
+}
+
+/// A difference between two routers on the same resamples.
+#[derive(Clone, Debug, Serialize)]
+pub struct PairedReport {
+    /// A router of ours or others'.
+    pub a: String,
+    /// A baseline.
+    pub b: String,
+    /// `aiq` or `quality_max`.
+    pub metric: &'static str,
+    /// a − b; null where either is undefined.
+    pub diff: Option<f64>,
+    /// Lower end of its interval.
+    pub low: Option<f64>,
+    /// Upper end of its interval.
+    pub high: Option<f64>,
+    /// Half the width of the interval: about the smallest difference these data can show.
+    pub smallest_detectable: Option<f64>,
+}
+
+/// One task at λ → ∞.
+#[derive(Clone, Debug, Serialize)]
+pub struct TaskReport {
+    /// Name of the task.
+    pub task: String,
+    /// Its evaluated prompts.
+    pub n_queries: usize,
+    /// Mean quality per router.
+    pub quality: BTreeMap<String, f64>,
+}
+
+/// One prompt at λ → ∞.
+#[derive(Clone, Debug, Serialize)]
+pub struct PromptReport {
+    /// Its id.
+    pub prompt_id: String,
+    /// Its text.
+    pub prompt: String,
+    /// Model per router.
+    pub choice: BTreeMap<String, String>,
+    /// Observed quality per model.
+    pub quality: BTreeMap<String, f64>,
+}

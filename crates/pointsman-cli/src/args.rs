@@ -1,0 +1,213 @@
+//! The command line: names, flags and help. Raw values only; each command turns them into validated settings.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// A learned router for language models: train it on your evaluation logs, benchmark it, ask it.
+#[derive(Debug, Parser)]
+#[command(name = "pointsman", version, about, max_term_width = 100, after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXAMPLES: &str = "Examples:
+  pointsman demo                                       the whole story on the included log
+  pointsman train log.parquet -o router.safetensors    learn from your own outcomes
+  pointsman bench log.parquet --router router.safetensors --html report.html
+  pointsman route router.safetensors 'Prove that the square root of 2 is irrational.'";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// The whole story on the included log: train, benchmark, report, route
+    Demo(Demo),
+    /// Evaluation log → router
+    Train(Train),
+    /// Measure routers on held-out prompts against every baseline
+    Bench(Bench),
+    /// Where should this prompt go?
+    Route(Route),
+    /// What is in a router
+    Show(Show),
+    /// Answer routing decisions over HTTP
+    Serve(Serve),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// Folder for router, report and log
+    #[arg(long, value_name = "DIR", default_value = "pointsman-demo")]
+    pub(crate) out: PathBuf,
+}
+
+/// Flags common to the commands that read evaluation logs.
+#[derive(Debug, Args)]
+pub(crate) struct LogArgs {
+    /// Evaluation logs: Parquet, CSV or JSONL, one row per prompt and model
+    #[arg(required = true, value_name = "LOG")]
+    pub(crate) logs: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) reading: ReadingArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Reading the log")]
+pub(crate) struct ReadingArgs {
+    /// The pool: only these models
+    #[arg(long, value_name = "A,B,…", value_delimiter = ',')]
+    pub(crate) models: Option<Vec<String>>,
+    /// Only rows whose task matches; `*` and `?` stand for any text and any character
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) task: Option<String>,
+    /// List prices: model,input_usd_per_mtok,output_usd_per_mtok (and dataset)
+    #[arg(long, value_name = "CSV")]
+    pub(crate) prices: Option<PathBuf>,
+    /// Answer length where the log says nothing of it
+    #[arg(long, value_name = "N", default_value_t = 150.0)]
+    pub(crate) assume_output_tokens: f64,
+    /// Least share of prompts a model must have been run on to take part in a comparison
+    #[arg(long, value_name = "SHARE", default_value_t = 0.9)]
+    pub(crate) min_coverage: f64,
+    /// Column of the log under another name, as in `prompt=question`; repeatable
+    #[arg(long, value_name = "NAME=COLUMN")]
+    pub(crate) map: Vec<String>,
+    /// Scale of the scores where it is not 0..1, as in `1..10`
+    #[arg(long, value_name = "LOW..HIGH", allow_hyphen_values = true)]
+    pub(crate) score_range: Option<String>,
+    /// Texts by prompt_id, for logs without them
+    #[arg(long, value_name = "FILE")]
+    pub(crate) prompts: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  pointsman train log.parquet -o router.safetensors
+  pointsman train runs/*.jsonl --prices prices.csv --map prompt=question -o router.safetensors
+  pointsman train log.csv --models small,large --score-range 1..10 -o pair.safetensors")]
+pub(crate) struct Train {
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+    /// Where to write the router
+    #[arg(short, long, value_name = "ROUTER")]
+    pub(crate) output: PathBuf,
+    /// Settings as TOML; flags win
+    #[arg(long, value_name = "TOML")]
+    pub(crate) recipe: Option<PathBuf>,
+    /// How much work to put in
+    #[arg(long, value_parser = ["quick", "standard", "thorough"])]
+    pub(crate) effort: Option<String>,
+    /// Seed of everything random
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// Print the summary as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  pointsman bench log.parquet --router router.safetensors
+  pointsman bench log.parquet --router a.safetensors --router b.safetensors --html report.html --json report.json
+  pointsman bench log.parquet --predictions theirs.jsonl --pair large,small")]
+pub(crate) struct Bench {
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+    /// A router to measure; repeatable
+    #[arg(long, value_name = "ROUTER", required_unless_present = "predictions")]
+    pub(crate) router: Vec<PathBuf>,
+    /// Somebody else's router: choices, or predicted quality per model, by prompt_id; repeatable
+    #[arg(long, value_name = "FILE")]
+    pub(crate) predictions: Vec<PathBuf>,
+    /// Which split to measure on
+    #[arg(long, default_value = "test", value_parser = ["train", "validation", "calibration", "test"])]
+    pub(crate) split: String,
+    /// Training rows for the baselines, where LOG has none
+    #[arg(long, value_name = "LOG")]
+    pub(crate) train_log: Option<PathBuf>,
+    /// Strong and weak model for APGR and CPT
+    #[arg(long, value_name = "STRONG,WEAK")]
+    pub(crate) pair: Option<String>,
+    /// Write the report as JSON (`-`: to stdout)
+    #[arg(long, value_name = "OUT")]
+    pub(crate) json: Option<PathBuf>,
+    /// Write the report as one self-contained HTML page
+    #[arg(long, value_name = "OUT")]
+    pub(crate) html: Option<PathBuf>,
+    /// List prompts with their texts in the JSON report
+    #[arg(long)]
+    pub(crate) with_prompts: bool,
+    /// Let a predictions file leave out prompts; they go to the best single model
+    #[arg(long)]
+    pub(crate) allow_partial: bool,
+    /// Bootstrap resamples behind every interval
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub(crate) resamples: usize,
+    /// Seed of the bootstrap
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  pointsman route router.safetensors 'Translate to French: good morning'
+  pointsman route router.safetensors --objective cheap --json 'Translate to French: good morning'
+  pointsman route router.safetensors --stdin < requests.jsonl > decisions.jsonl
+
+--stdin reads one JSON object a line, {\"id\"?, \"prompt\" or \"messages\", \"context\"?}, and answers each with one line.")]
+pub(crate) struct Route {
+    /// The router
+    pub(crate) router: PathBuf,
+    /// The prompt
+    #[arg(required_unless_present = "stdin", conflicts_with = "stdin")]
+    pub(crate) prompt: Option<String>,
+    /// Read JSON lines from standard input
+    #[arg(long)]
+    pub(crate) stdin: bool,
+    /// quality, balanced, cheap, fast, or USD per unit of quality; default: what the router was calibrated to
+    #[arg(long, value_name = "OBJECTIVE", allow_hyphen_values = true)]
+    pub(crate) objective: Option<String>,
+    /// Only these models (`*` and `?` allowed)
+    #[arg(long, value_name = "A,B,…", value_delimiter = ',')]
+    pub(crate) allow: Vec<String>,
+    /// Not these models
+    #[arg(long, value_name = "A,B,…", value_delimiter = ',')]
+    pub(crate) deny: Vec<String>,
+    /// Most a call may be expected to cost, in USD
+    #[arg(long, value_name = "USD")]
+    pub(crate) max_cost: Option<f64>,
+    /// Least expected quality
+    #[arg(long, value_name = "QUALITY")]
+    pub(crate) min_quality: Option<f64>,
+    /// Show what the decision was made of
+    #[arg(long)]
+    pub(crate) explain: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Show {
+    /// The router
+    pub(crate) router: PathBuf,
+    /// Print the whole document as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  pointsman serve --router router.safetensors --listen 127.0.0.1:8080
+  curl -s localhost:8080/v1/route -d '{\"messages\": [{\"role\": \"user\", \"content\": \"What is 2 + 2?\"}]}'")]
+pub(crate) struct Serve {
+    /// The router
+    #[arg(long, value_name = "ROUTER")]
+    pub(crate) router: PathBuf,
+    /// Address of the data plane; port 0 takes any free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    pub(crate) listen: String,
+    /// Objective of requests that name none
+    #[arg(long, value_name = "OBJECTIVE")]
+    pub(crate) objective: Option<String>,
+}

@@ -1,0 +1,82 @@
+//! `pointsman bench`.
+
+use std::path::Path;
+
+use pointsman::Router;
+use pointsman_bench::{BenchOptions, BenchReport, PredictionCoverage, PromptListing, RouterEntry, html};
+use pointsman_evals::{EvalLog, Split};
+
+use crate::args::Bench;
+use crate::failure::unusable;
+use crate::files::{check_writable, write_whole};
+use crate::reading::{options, read_files, read_logs};
+use crate::terminal::{bar, print, say};
+use crate::text::bench_table;
+
+pub(crate) fn run(args: &Bench) -> anyhow::Result<()> {
+    let json_to_stdout = args.json.as_deref() == Some(Path::new("-"));
+    for output in args.json.iter().filter(|_| !json_to_stdout).chain(&args.html) {
+        check_writable(output)?;
+    }
+    // Routers first: loading is quick and their faults should not wait for the log.
+    let routers = args.router.iter().map(|path| entry(path)).collect::<anyhow::Result<Vec<_>>>()?;
+    let log = read_logs(&args.log)?;
+    let train_log = match &args.train_log {
+        Some(path) => Some(read_files(std::slice::from_ref(path), &options(&args.log.reading)?)?),
+        None => None,
+    };
+    let settings = BenchOptions {
+        split: args.split.parse::<Split>()?,
+        train_log: train_log.as_ref(),
+        min_coverage: args.log.reading.min_coverage,
+        pair: args.pair.as_deref().map(pair).transpose()?,
+        coverage: if args.allow_partial { PredictionCoverage::Partial } else { PredictionCoverage::Complete },
+        resamples: args.resamples,
+        seed: args.seed,
+        prompts: if args.with_prompts { PromptListing::Included } else { PromptListing::Omitted },
+    };
+    let report = measure(&log, &settings, routers, &args.predictions)?;
+    if let Some(path) = &args.html {
+        write_whole(path, html::render(&report)?.as_bytes())?;
+        say(format_args!("wrote {}", path.display()));
+    }
+    match &args.json {
+        Some(_) if json_to_stdout => print(serde_json::to_string_pretty(&report)?),
+        Some(path) => {
+            write_whole(path, serde_json::to_string_pretty(&report)?.as_bytes())?;
+            say(format_args!("wrote {}", path.display()));
+            print(bench_table(&report));
+        }
+        None => print(bench_table(&report)),
+    }
+    Ok(())
+}
+
+/// Runs a benchmark with a progress bar.
+pub(crate) fn measure(
+    log: &EvalLog,
+    settings: &BenchOptions<'_>,
+    routers: Vec<RouterEntry>,
+    predictions: &[std::path::PathBuf],
+) -> anyhow::Result<BenchReport> {
+    let progress_bar = bar("measuring", 0);
+    let report = pointsman_bench::run(log, settings, routers, predictions, &mut |progress| {
+        progress_bar.set_message(progress.stage.to_owned());
+        progress_bar.set_length(progress.total as u64);
+        progress_bar.set_position(progress.done as u64);
+    });
+    progress_bar.finish_and_clear();
+    Ok(report?)
+}
+
+fn entry(path: &Path) -> anyhow::Result<RouterEntry> {
+    let name = path.file_stem().map_or_else(|| "router".to_owned(), |stem| stem.to_string_lossy().into_owned());
+    Ok(RouterEntry { name, router: Router::load(path)? })
+}
+
+fn pair(text: &str) -> anyhow::Result<(String, String)> {
+    match text.split_once(',') {
+        Some((strong, weak)) if !strong.is_empty() && !weak.is_empty() => Ok((strong.to_owned(), weak.to_owned())),
+        _ => Err(unusable(format!("--pair: expected STRONG,WEAK, got `{text}`"))),
+    }
+}

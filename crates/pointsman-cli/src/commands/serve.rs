@@ -1,0 +1,1 @@
+pub(crate) fn run(_: &crate::args::Serve) -> anyhow::Result<()> { Ok(()) }

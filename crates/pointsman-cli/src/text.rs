@@ -1,0 +1,150 @@
+//! Tables and sentences for people.
+
+use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use comfy_table::{CellAlignment, ContentArrangement, Table};
+use pointsman_bench::{BenchReport, RouterKind, RouterReport};
+use pointsman_training::Summary;
+
+/// A plain table with right-aligned numbers from the second column on.
+pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>) -> Table {
+    let mut table = Table::new();
+    table.load_style(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(header);
+    for row in rows {
+        table.add_row(row);
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
+
+/// A share or quality in per cent.
+pub(crate) fn percent(x: f64) -> String {
+    if x.is_finite() { format!("{:.1} %", 100.0 * x) } else { "–".into() }
+}
+
+/// USD per call, as USD per 1,000 calls: the scale on which prices are comparable by eye.
+pub(crate) fn usd_per_thousand(x: f64) -> String {
+    if !x.is_finite() {
+        "–".into()
+    } else if x >= 0.1 {
+        format!("{:.0}", 1000.0 * x)
+    } else if x >= 0.001 {
+        format!("{:.2}", 1000.0 * x)
+    } else {
+        format!("{:.4}", 1000.0 * x)
+    }
+}
+
+/// What a training run says at its end.
+pub(crate) fn training_summary(summary: &Summary) -> String {
+    let mut text = String::new();
+    if summary.n_tasks > 1 {
+        let mut strengths: Vec<_> = summary.strengths.iter().collect();
+        strengths.sort_by(|a, b| b.prompts.total_cmp(&a.prompts));
+        let shown = strengths.len().min(12);
+        let rows = strengths[..shown]
+            .iter()
+            .map(|strength| {
+                vec![
+                    strength.task.clone(),
+                    format!("{:.0}", strength.prompts),
+                    strength.best_model.clone(),
+                    percent(strength.best_quality),
+                    percent(strength.best_single_quality),
+                ]
+            })
+            .collect();
+        let header = ["task", "prompts", "best model there", "its score", &summary.best_single.model];
+        text.push_str(&table(&header, rows).to_string());
+        text.push('\n');
+        if strengths.len() > shown {
+            text.push_str(&format!("  … and {} more tasks\n", strengths.len() - shown));
+        }
+        text.push('\n');
+    }
+    for sentence in summary.sentences() {
+        text.push_str(&sentence);
+        text.push('\n');
+    }
+    if !summary.dropped.is_empty() {
+        text.push_str(&format!(
+            "Left out, because nothing is known of their cost: {}. Give prices with --prices.\n",
+            summary.dropped.join(", ")
+        ));
+    }
+    text.trim_end().to_owned()
+}
+
+/// What a benchmark says on a terminal: the verdict, then one row per router.
+pub(crate) fn bench_table(report: &BenchReport) -> String {
+    let with_pair = report.routers.iter().any(|router| router.apgr.is_some());
+    let mut header = vec!["router", "AIQ [95 %]", "best quality", "gap closed [95 %]", "cost*", "AUC", "Brier", "ECE (floor)"];
+    if with_pair {
+        header.extend(["APGR [95 %]", "CPT50", "CPT80"]);
+    }
+    let order = |router: &&RouterReport| match router.kind {
+        RouterKind::Pointsman => 0,
+        RouterKind::External => 1,
+        RouterKind::Baseline => 2,
+    };
+    let mut routers: Vec<&RouterReport> = report.routers.iter().collect();
+    routers.sort_by_key(order);
+    let rows = routers.iter().map(|router| row(router, with_pair)).collect();
+    let mut text = format!(
+        "{} prompts of split `{}`, {} models, costs {}. Best single model (chosen on train): {}.\n\n{}\n",
+        report.n_queries,
+        report.split,
+        report.models.len(),
+        report.cost,
+        report.best_single.as_deref().unwrap_or("unknown, no training rows"),
+        table(&header, rows)
+    );
+    text.push_str(
+        "AIQ: mean quality over the range of costs, higher is better. Gap closed: share of the way from the best single\n\
+         model to an oracle. * cost at the best single model's quality, as a share of its cost; – where never reached.\n",
+    );
+    for router in routers {
+        if let Some(note) = &router.note {
+            text.push_str(&format!("{}: {note}\n", router.name));
+        }
+    }
+    let dropped = &report.dropped;
+    if !dropped.models_without_cost.is_empty() {
+        text.push_str(&format!("Without cost, so left out: {}.\n", dropped.models_without_cost.join(", ")));
+    }
+    for (model, coverage) in &dropped.models_low_coverage {
+        text.push_str(&format!("Left out, run on only {} of the prompts: {model}.\n", percent(*coverage)));
+    }
+    for (split, count) in &dropped.prompts_incomplete {
+        text.push_str(&format!("Left out, without an outcome of every model: {count} prompts of `{split}`.\n"));
+    }
+    text.push('\n');
+    text.push_str(&report.verdict);
+    text
+}
+
+fn row(router: &RouterReport, with_pair: bool) -> Vec<String> {
+    let none = || "–".to_owned();
+    let decimals = |value: Option<f64>| value.map_or_else(none, |value| format!("{value:.3}"));
+    let mut row = vec![
+        router.name.clone(),
+        router.aiq.map_or_else(none, |aiq| format!("{:.4} [{:.3}, {:.3}]", aiq.value, aiq.low, aiq.high)),
+        router.quality_max.map_or_else(none, |quality| percent(quality.value)),
+        router.gap_closed.map_or_else(none, |gap| format!("{:+.3} [{:+.2}, {:+.2}]", gap.value, gap.low, gap.high)),
+        router.qnc.map_or_else(none, |qnc| format!("{:.0} %", 100.0 * qnc)),
+        decimals(router.auc_mean),
+        decimals(router.brier),
+        match (router.ece, router.ece_floor) {
+            (Some(ece), Some(floor)) => format!("{ece:.3} ({floor:.3})"),
+            _ => none(),
+        },
+    ];
+    if with_pair {
+        row.push(router.apgr.map_or_else(none, |apgr| format!("{:.3} [{:.2}, {:.2}]", apgr.value, apgr.low, apgr.high)));
+        row.push(router.cpt50.map_or_else(none, percent));
+        row.push(router.cpt80.map_or_else(none, percent));
+    }
+    row
+}

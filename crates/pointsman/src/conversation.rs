@@ -1,0 +1,132 @@
+//! A conversation parsed from OpenAI chat messages, which lends [`Request`]s.
+
+use serde_json::Value;
+
+use crate::error::Error;
+use crate::request::{Role, Turn};
+
+/// An owned conversation, parsed from the `messages` array of the OpenAI chat API.
+///
+/// ```
+/// use pointsman::{Conversation, Request};
+/// let chat = Conversation::from_json(r#"[{"role": "user", "content": "What is 2 + 2?"}]"#)?;
+/// let turns = chat.turns();
+/// let request = Request { images: chat.images(), ..Request::new(&turns) };
+/// assert_eq!(request.turns[0].text, "What is 2 + 2?");
+/// assert!(Conversation::from_json("[]").is_err());
+/// # Ok::<(), pointsman::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Conversation {
+    turns: Vec<(Role, String)>,
+    images: usize,
+}
+
+impl Conversation {
+    /// Parses a JSON array of messages.
+    ///
+    /// # Errors
+    /// [`Error`] when the text is not JSON or not a conversation; see [`Self::from_value`].
+    pub fn from_json(json: &str) -> Result<Self, Error> {
+        let value = serde_json::from_str(json).map_err(Error::NotJson)?;
+        Self::from_value(&value)
+    }
+
+    /// Reads an already parsed array of messages: `{"role", "content"}` each, where `content` is a string, null,
+    /// or a list of parts (`text` parts are joined by line ends, image parts are counted, others are passed over).
+    ///
+    /// # Errors
+    /// [`Error`] when the value is not a non-empty array of such objects, or a role is unknown.
+    pub fn from_value(messages: &Value) -> Result<Self, Error> {
+        let list = messages.as_array().ok_or(Error::NotMessages)?;
+        if list.is_empty() {
+            return Err(Error::NoMessages);
+        }
+        let mut conversation = Self::default();
+        for (position, message) in list.iter().enumerate() {
+            let role = role_of(message, position)?;
+            let text = conversation.text_of(&message["content"], position)?;
+            conversation.turns.push((role, text));
+        }
+        Ok(conversation)
+    }
+
+    /// The turns, borrowed, oldest first.
+    pub fn turns(&self) -> Vec<Turn<'_>> {
+        self.turns.iter().map(|(role, text)| Turn { role: *role, text }).collect()
+    }
+
+    /// How many image parts the messages held.
+    pub fn images(&self) -> usize {
+        self.images
+    }
+
+    fn text_of(&mut self, content: &Value, position: usize) -> Result<String, Error> {
+        match content {
+            Value::Null => Ok(String::new()),
+            Value::String(text) => Ok(text.clone()),
+            Value::Array(parts) => {
+                let mut text = String::new();
+                for part in parts {
+                    match part["type"].as_str() {
+                        Some("text" | "input_text") => {
+                            if !text.is_empty() {
+                                text.push('\n');
+                            }
+                            text.push_str(part["text"].as_str().unwrap_or_default());
+                        }
+                        Some("image_url" | "input_image" | "image") => self.images += 1,
+                        _ => {}
+                    }
+                }
+                Ok(text)
+            }
+            _ => Err(Error::BadContent { position }),
+        }
+    }
+}
+
+fn role_of(message: &Value, position: usize) -> Result<Role, Error> {
+    match message["role"].as_str() {
+        Some("system" | "developer") => Ok(Role::System),
+        Some("user") => Ok(Role::User),
+        Some("assistant") => Ok(Role::Assistant),
+        Some("tool" | "function") => Ok(Role::Tool),
+        other => Err(Error::UnknownRole {
+            position,
+            role: other.unwrap_or("none").chars().take(40).collect(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_joined_and_images_counted() {
+        let chat = Conversation::from_json(
+            r#"[{"role":"system","content":"be brief"},
+                {"role":"user","content":[{"type":"text","text":"what"},{"type":"image_url","image_url":{"url":"x"}},
+                                          {"type":"text","text":"is this"}]}]"#,
+        )
+        .expect("a valid conversation");
+        assert_eq!(chat.turns()[1].text, "what\nis this");
+        assert_eq!(chat.images(), 1);
+    }
+
+    #[test]
+    fn a_tool_call_without_content_is_an_empty_turn() {
+        let chat = Conversation::from_json(r#"[{"role":"assistant","content":null,"tool_calls":[]}]"#)
+            .expect("a valid conversation");
+        assert_eq!(chat.turns()[0].text, "");
+    }
+
+    #[test]
+    fn wrong_shapes_name_the_position() {
+        let message = |json: &str| Conversation::from_json(json).expect_err("invalid").to_string();
+        assert_eq!(message("{}"), "messages: expected an array of messages");
+        assert_eq!(message(r#"[{"role":"robot"}]"#), "messages[0].role: expected system, user, assistant or tool, got `robot`");
+        assert_eq!(message(r#"[{"role":"user","content":3}]"#), "messages[0].content: expected a string or a list of parts");
+    }
+}

@@ -1,0 +1,209 @@
+//! Text to features, in one scan: hashed words and pairs of words, and surface signals.
+//!
+//! Training and serving call this very code, so both see the same bits. Nothing here is learned; what a
+//! feature *means* is fixed by [`FEATURE_VERSION`], and an artifact made with another version is refused.
+
+mod lexicon;
+mod surface;
+mod words;
+
+pub use surface::{SURFACE_NAMES, SURFACE_SIGNALS};
+pub use words::MAX_SCANNED_BYTES;
+
+use crate::request::{ContextValue, Request, Role};
+use lexicon::Lexicon;
+use surface::Counts;
+use words::hash_bytes;
+
+/// Version of everything in this module that reaches a number; part of every artifact.
+pub const FEATURE_VERSION: u32 = 1;
+
+/// Weight of a word of the routed turn against a word of an earlier turn or a system prompt.
+///
+/// A guess: earlier text is about the same matter more often than not, but does not ask the question.
+pub const MAIN_TURN_WEIGHT: i32 = 4;
+
+/// What the predictor knows of a request; a reusable buffer that grows to the longest text seen.
+#[derive(Clone, Debug)]
+pub struct Features {
+    /// Hashes of words, pairs of words and context values of the routed turn, in order of appearance.
+    pub(crate) main: Vec<u64>,
+    /// The same of earlier turns and system prompts.
+    pub(crate) background: Vec<u64>,
+    /// Hashes of the single words of the routed turn: the basis of novelty.
+    pub(crate) words: Vec<u64>,
+    /// Surface signals, in the order of [`SURFACE_NAMES`].
+    pub(crate) surface: [f32; SURFACE_SIGNALS],
+    /// Characters of the routed turn and all others: the basis of the input token estimate.
+    pub(crate) chars: usize,
+}
+
+impl Default for Features {
+    fn default() -> Self {
+        Self { main: Vec::new(), background: Vec::new(), words: Vec::new(), surface: [0.0; SURFACE_SIGNALS], chars: 0 }
+    }
+}
+
+impl Features {
+    /// Hashes of words, pairs of words and context values of the routed turn.
+    pub fn main(&self) -> &[u64] {
+        &self.main
+    }
+
+    /// Hashes of words and pairs of words of all other turns.
+    pub fn background(&self) -> &[u64] {
+        &self.background
+    }
+
+    /// Hashes of the single words of the routed turn.
+    pub fn words(&self) -> &[u64] {
+        &self.words
+    }
+
+    /// Surface signals, in the order of [`SURFACE_NAMES`]; always finite.
+    pub fn surface(&self) -> &[f32; SURFACE_SIGNALS] {
+        &self.surface
+    }
+
+    /// Unicode characters of the whole conversation, without what the scan budget leaves out being dropped.
+    pub fn chars(&self) -> usize {
+        self.chars
+    }
+
+    fn clear(&mut self) {
+        self.main.clear();
+        self.background.clear();
+        self.words.clear();
+        self.surface = [0.0; SURFACE_SIGNALS];
+        self.chars = 0;
+    }
+}
+
+/// Computes [`Features`]; holds only fixed tables, so one serves every thread.
+#[derive(Clone, Debug)]
+pub struct Featuriser {
+    lexicon: Lexicon,
+}
+
+impl Default for Featuriser {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Featuriser {
+    /// Builds the fixed word lists.
+    pub fn new() -> Self {
+        Self { lexicon: Lexicon::new() }
+    }
+
+    /// Fills `features` from `request`, forgetting what it held.
+    ///
+    /// Never fails and never panics, whatever the text. Allocates only while `features` still grows. Time is
+    /// linear in the text up to [`MAX_SCANNED_BYTES`] per turn; of a longer turn the head and the tail are read.
+    pub fn featurise(&self, request: &Request<'_>, features: &mut Features) {
+        features.clear();
+        let main = request.main_turn();
+        let mut counts = Counts::default();
+        let mut other_bytes = 0;
+        let mut system_bytes = 0;
+        for (position, turn) in request.turns.iter().enumerate() {
+            if Some(position) == main {
+                let Features { main, words, .. } = features;
+                words::scan(turn.text, &self.lexicon, &mut counts, |word, pair| {
+                    main.push(word);
+                    main.extend(pair);
+                    words.push(word);
+                });
+            } else {
+                let background = &mut features.background;
+                words::scan(turn.text, &self.lexicon, &mut Counts::default(), |word, pair| {
+                    background.push(word);
+                    background.extend(pair);
+                });
+                if turn.role == Role::System {
+                    system_bytes += turn.text.len();
+                } else {
+                    other_bytes += turn.text.len();
+                }
+            }
+            features.chars += count_chars(turn.text);
+        }
+        for (name, value) in request.context {
+            features.main.extend(context_hash(name, *value));
+        }
+        counts.finish(request, system_bytes, other_bytes, &mut features.surface);
+    }
+}
+
+/// A context value as one lexical feature; numbers by the power of two below them, so that near values share one.
+fn context_hash(name: &str, value: ContextValue<'_>) -> Option<u64> {
+    const CONTEXT: u64 = 0x636f_6e74_6578_7400;
+    let name = hash_bytes(name.as_bytes());
+    let value = match value {
+        ContextValue::Text(text) => hash_bytes(text.as_bytes()),
+        ContextValue::Bool(flag) => u64::from(flag),
+        ContextValue::Number(number) if number.is_finite() => (number + 0.0).to_bits() >> 52,
+        ContextValue::Number(_) => return None,
+    };
+    Some(words::combine(words::combine(CONTEXT, name), value))
+}
+
+fn count_chars(text: &str) -> usize {
+    text.bytes().filter(|byte| (byte & 0xc0) != 0x80).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::Turn;
+
+    fn features(request: &Request<'_>) -> Features {
+        let mut features = Features::default();
+        Featuriser::new().featurise(request, &mut features);
+        features
+    }
+
+    #[test]
+    fn letter_case_and_white_space_do_not_reach_the_words() {
+        let a = features(&Request::new(&[Turn::user("Prove that  the ÄRGER is real")]));
+        let b = features(&Request::new(&[Turn::user("prove that\nthe ärger is REAL")]));
+        assert_eq!(a.main, b.main);
+        assert_ne!(a.surface, b.surface);
+    }
+
+    #[test]
+    fn the_last_user_turn_is_the_text() {
+        let turns = [
+            Turn { role: Role::System, text: "be brief" },
+            Turn::user("first question"),
+            Turn { role: Role::Assistant, text: "an answer" },
+            Turn::user("second question"),
+            Turn { role: Role::Tool, text: "tool output" },
+        ];
+        let with_history = features(&Request::new(&turns));
+        let alone = features(&Request::new(&[Turn::user("second question")]));
+        assert_eq!(with_history.main, alone.main);
+        assert_eq!(with_history.background.len(), 3 + 3 + 3 + 3);
+        assert!(alone.background.is_empty());
+    }
+
+    #[test]
+    fn context_enters_by_name() {
+        let turns = [Turn::user("hello")];
+        let with = |context| features(&Request { context, ..Request::new(&turns) }).main;
+        let plan = [("plan", ContextValue::Text("free"))];
+        let tier = [("tier", ContextValue::Text("free"))];
+        let not_a_number = [("age", ContextValue::Number(f64::NAN))];
+        assert_ne!(with(&plan), with(&tier));
+        assert_eq!(with(&not_a_number), with(&[]));
+        assert_eq!(with(&[("age", ContextValue::Number(36.0))]), with(&[("age", ContextValue::Number(40.0))]));
+    }
+
+    #[test]
+    fn nothing_at_all_is_a_request_too() {
+        let nothing = features(&Request::new(&[]));
+        assert!(nothing.main.is_empty());
+        assert!(nothing.surface.iter().all(|signal| signal.is_finite()));
+    }
+}

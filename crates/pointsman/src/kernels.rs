@@ -1,0 +1,69 @@
+//! Inner loops, with their arithmetic specified: integer sums are exact in any order, and floating-point sums
+//! run in eight interleaved lanes that are added in one fixed tree. Every instruction set gives the same bits.
+
+/// Adds the int8 rows of `table` (`[rows, width]`, row-major) named by `indices` into `sum`, each times `weight`.
+///
+/// `sum.len()` is the width; every index must be below the number of rows. Sums stay far from overflow: the scan
+/// budget bounds the rows of a request to about 2¹⁶, each entry to 2⁷, the weight to 2².
+pub(crate) fn add_rows(table: &[i8], indices: impl Iterator<Item = usize>, weight: i32, sum: &mut [i32]) {
+    let width = sum.len();
+    for index in indices {
+        let row = &table[index * width..(index + 1) * width];
+        for (total, &value) in sum.iter_mut().zip(row) {
+            *total += weight * i32::from(value);
+        }
+    }
+}
+
+/// Dot product of two vectors of one length, in the specified order.
+pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
+    debug_assert_eq!(a.len(), b.len());
+    let mut lanes = [0.0_f32; 8];
+    let a_blocks = a.chunks_exact(8);
+    let b_blocks = b.chunks_exact(8);
+    for (lane, (x, y)) in lanes.iter_mut().zip(a_blocks.remainder().iter().zip(b_blocks.remainder())) {
+        *lane = x * y;
+    }
+    for (x, y) in a_blocks.zip(b_blocks) {
+        for lane in 0..8 {
+            lanes[lane] += x[lane] * y[lane];
+        }
+    }
+    ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) + ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]))
+}
+
+/// `out[r] = weight[r] · x + bias[r]` for a row-major matrix `[out.len(), x.len()]`.
+pub(crate) fn affine(weight: &[f32], bias: &[f32], x: &[f32], out: &mut [f32]) {
+    for ((out, row), bias) in out.iter_mut().zip(weight.chunks_exact(x.len())).zip(bias) {
+        *out = dot(row, x) + bias;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_added_with_their_weight() {
+        let table = [1, 2, 3, 4, -5, 6];
+        let mut sum = [0; 2];
+        add_rows(&table, [0, 2, 2].into_iter(), 4, &mut sum);
+        assert_eq!(sum, [4 * (1 - 10), 4 * (2 + 12)]);
+    }
+
+    #[test]
+    fn dot_takes_any_length() {
+        for n in 0..40 {
+            let x: Vec<f32> = (0..n).map(|i| i as f32).collect();
+            let expected: f32 = (0..n).map(|i| (i * i) as f32).sum();
+            assert!((dot(&x, &x) - expected).abs() <= expected * 1e-6);
+        }
+    }
+
+    #[test]
+    fn affine_is_row_by_row() {
+        let mut out = [0.0; 2];
+        affine(&[1.0, 2.0, 3.0, 4.0], &[0.5, -0.5], &[1.0, 1.0], &mut out);
+        assert_eq!(out, [3.5, 6.5]);
+    }
+}

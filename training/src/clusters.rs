@@ -1,0 +1,82 @@
+//! Pseudo-tasks for logs without labels: clusters of prompts by what they say and look like.
+
+use linfa::DatasetBase;
+use linfa::traits::{Fit, Predict};
+use linfa_clustering::KMeans;
+use ndarray::Array2;
+use pointsman::features::SURFACE_SIGNALS;
+use rand_xoshiro::Xoshiro256Plus;
+use rand_xoshiro::rand_core::SeedableRng;
+
+use crate::dataset::Dataset;
+use crate::error::Error;
+
+/// Width of the random projection of the word counts.
+const PROJECTION: usize = 48;
+
+/// Weight of the surface signals against the words, whose vectors have length 1.
+const SURFACE_WEIGHT: f64 = 0.08;
+
+/// Assigns every prompt to one of at most `clusters` clusters, and none smaller than about 20 prompts on average.
+///
+/// A prompt is its bag of words and word pairs under TF-IDF weights, projected by hashed signs to 48 dimensions and
+/// normalised, with its standardised surface signals beside it.
+pub(crate) fn assign(data: &Dataset, clusters: usize, seed: u64) -> Result<Vec<Option<u32>>, Error> {
+    let k = clusters.min(data.n() / 20).max(1);
+    if k < 2 {
+        return Ok(vec![Some(0); data.n()]);
+    }
+    let points = points(data);
+    let random = Xoshiro256Plus::seed_from_u64(seed);
+    let observations = DatasetBase::from(points);
+    let model = KMeans::params_with_rng(k, random)
+        .n_runs(3)
+        .max_n_iterations(60)
+        .tolerance(1e-3)
+        .fit(&observations)
+        .map_err(|error| Error::Clustering(error.to_string()))?;
+    let assigned = model.predict(&observations);
+    Ok(assigned.iter().map(|cluster| u32::try_from(*cluster).ok()).collect())
+}
+
+fn points(data: &Dataset) -> Array2<f64> {
+    const BITS: u32 = 18;
+    #[expect(clippy::cast_possible_truncation, reason = "18 bits")]
+    let bucket = |hash: u64| (hash >> (64 - BITS)) as usize;
+    let mut document_frequency = vec![0_u32; 1 << BITS];
+    let mut last_seen = vec![usize::MAX; 1 << BITS];
+    for (row, features) in data.features.iter().enumerate() {
+        for hash in features.main() {
+            let bucket = bucket(*hash);
+            if last_seen[bucket] != row {
+                last_seen[bucket] = row;
+                document_frequency[bucket] += 1;
+            }
+        }
+    }
+    let n = data.n() as f64;
+    let mut points = Array2::<f64>::zeros((data.n(), PROJECTION + SURFACE_SIGNALS));
+    for (mut point, features) in points.rows_mut().into_iter().zip(&data.features) {
+        for hash in features.main() {
+            let idf = (n / f64::from(document_frequency[bucket(*hash)].max(1))).ln().max(0.0);
+            // The low 48 bits of the hash are free of the bucket: one sign for each dimension.
+            for dimension in 0..PROJECTION {
+                let sign = if hash >> dimension & 1 == 0 { 1.0 } else { -1.0 };
+                point[dimension] += sign * idf;
+            }
+        }
+        let length = point.iter().map(|x| x * x).sum::<f64>().sqrt().max(1e-9);
+        point.iter_mut().for_each(|x| *x /= length);
+    }
+    for signal in 0..SURFACE_SIGNALS {
+        let values = || data.features.iter().map(|features| f64::from(features.surface()[signal]));
+        let mean = values().sum::<f64>() / n;
+        let deviation = (values().map(|x| (x - mean).powi(2)).sum::<f64>() / n).sqrt();
+        if deviation > 1e-9 {
+            for (mut point, value) in points.rows_mut().into_iter().zip(values()) {
+                point[PROJECTION + signal] = SURFACE_WEIGHT * ((value - mean) / deviation).clamp(-4.0, 4.0);
+            }
+        }
+    }
+    points
+}

@@ -1,0 +1,110 @@
+//! Cost and latency: ridge regressions on the log scale, corrected for the bias that the logarithm brings.
+
+use ndarray::{Array1, Array2};
+
+use pointsman::artifact::{CostHead, CostTarget};
+use pointsman_evals::log::{CostSource, Outcome, Price};
+
+use crate::dataset::Dataset;
+use crate::error::Error;
+use crate::linear::{solve, weighted_gram};
+
+/// Ridge on standardised inputs, in rows: as if this many prompts had said "no effect".
+const RIDGE: f64 = 10.0;
+
+/// Characters per token where the log reports no token counts (the rule of the evaluation log).
+const TOKENS_PER_CHAR: f64 = 0.25;
+
+/// One regression of `ln value` on the inputs `[f]`; the last input is the constant 1.
+pub(crate) struct Regression {
+    /// `[f]`.
+    pub(crate) weight: Vec<f32>,
+    /// Fraction of the variance of `ln value` explained on the rows fitted; NaN where it does not vary.
+    pub(crate) r_squared: f64,
+}
+
+/// What is predicted for a model's cost, and how input tokens follow from characters.
+pub(crate) fn head(data: &Dataset, model: usize, rows: &[usize], price: Option<&Price>) -> CostHead {
+    let cells = || cells_of(data, model, rows);
+    let with_usd = cells().filter(|(_, cell)| cell.cost_source == CostSource::Observed).count();
+    let with_tokens = cells().filter(|(_, cell)| !cell.output_tokens.is_nan()).count();
+    let target = if price.is_some() && (with_tokens > 0 || with_usd == 0) {
+        CostTarget::OutputTokens
+    } else {
+        CostTarget::CostUsd
+    };
+    let reported: Vec<(f64, f64)> = cells()
+        .filter(|(_, cell)| !cell.input_tokens.is_nan())
+        .map(|(row, cell)| (data.features[row].chars() as f64, f64::from(cell.input_tokens)))
+        .collect();
+    let (base_tokens, tokens_per_char) = line(&reported).unwrap_or((0.0, TOKENS_PER_CHAR));
+    CostHead { target, base_tokens, tokens_per_char }
+}
+
+/// Least-squares line with a slope of at least 0; `None` below ten points.
+fn line(points: &[(f64, f64)]) -> Option<(f64, f64)> {
+    let n = points.len() as f64;
+    if points.len() < 10 {
+        return None;
+    }
+    let mean_x = points.iter().map(|(x, _)| x).sum::<f64>() / n;
+    let mean_y = points.iter().map(|(_, y)| y).sum::<f64>() / n;
+    let xx: f64 = points.iter().map(|(x, _)| (x - mean_x).powi(2)).sum();
+    let xy: f64 = points.iter().map(|(x, y)| (x - mean_x) * (y - mean_y)).sum();
+    let slope = if xx > 0.0 { (xy / xx).max(0.0) } else { 0.0 };
+    Some((mean_y - slope * mean_x, slope))
+}
+
+/// Fits `ln` of `value` on `rows` for one model; inputs `[n, width]`. `assumed` stands in where nothing was observed.
+#[expect(clippy::cast_possible_truncation, reason = "stored in single precision")]
+pub(crate) fn regress(
+    data: &Dataset,
+    model: usize,
+    inputs: &[f32],
+    width: usize,
+    rows: &[usize],
+    assumed: f64,
+    value: impl Fn(&Outcome) -> f64,
+) -> Result<Regression, Error> {
+    let observed: Vec<(usize, f64)> = cells_of(data, model, rows)
+        .map(|(row, cell)| (row, value(cell)))
+        .filter(|(_, value)| value.is_finite() && *value > 0.0)
+        .map(|(row, value)| (row, value.ln()))
+        .collect();
+    let mut weight = vec![0.0; width];
+    let n = observed.len() as f64;
+    let mean = if observed.is_empty() { assumed.ln() } else { observed.iter().map(|(_, y)| y).sum::<f64>() / n };
+    let spread: f64 = observed.iter().map(|(_, y)| (y - mean).powi(2)).sum();
+    if spread < 1e-9 * n.max(1.0) {
+        weight[width - 1] = mean as f32;
+        return Ok(Regression { weight, r_squared: f64::NAN });
+    }
+    let mut x = Array2::<f64>::zeros((observed.len(), width));
+    for (mut out, (row, _)) in x.rows_mut().into_iter().zip(&observed) {
+        for (out, input) in out.iter_mut().zip(&inputs[row * width..(row + 1) * width]) {
+            *out = f64::from(*input);
+        }
+        out[width - 1] = 1.0;
+    }
+    let y = Array1::from_iter(observed.iter().map(|(_, y)| y - mean));
+    let mut ridge = vec![RIDGE; width];
+    ridge[width - 1] = 1e-6;
+    let ones = vec![1.0; observed.len()];
+    let beta = solve(weighted_gram(&x, &ones), &ridge, x.t().dot(&y), "cost")?;
+    let fitted = x.dot(&beta);
+    let residual = &y - &fitted;
+    // Smearing (Duan 1983): the mean of e^residual makes the prediction unbiased in the original unit. Residuals
+    // beyond e^±4 are held there: one runaway answer must not price every other.
+    let smear = residual.iter().map(|r| r.clamp(-4.0, 4.0).exp()).sum::<f64>() / n;
+    for (out, beta) in weight.iter_mut().zip(&beta) {
+        *out = *beta as f32;
+    }
+    weight[width - 1] = (beta[width - 1] + mean + smear.ln()) as f32;
+    Ok(Regression { weight, r_squared: 1.0 - residual.iter().map(|r| r * r).sum::<f64>() / spread })
+}
+
+fn cells_of<'a>(data: &'a Dataset, model: usize, rows: &'a [usize]) -> impl Iterator<Item = (usize, &'a Outcome)> {
+    rows.iter().flat_map(move |&row| {
+        data.cells[row].iter().filter(move |cell| cell.model as usize == model).map(move |cell| (row, cell))
+    })
+}

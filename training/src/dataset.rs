@@ -1,0 +1,137 @@
+//! The train split of a log, featurised: what every fit works on.
+
+use pointsman::{Conversation, ContextValue, Features, Featuriser, Request, Turn};
+use pointsman_evals::log::{self, Content, EvalLog, Outcome, Prompt};
+use pointsman_evals::split::Split;
+use rayon::prelude::*;
+
+use crate::error::Error;
+
+/// Prompts of the train split with their features, and outcomes over the pool.
+///
+/// Axes: `n` prompts, `k` models. Cells are stored by prompt; a missing cell has no entry.
+#[derive(Debug)]
+pub(crate) struct Dataset {
+    /// Names of the pool's models, `[k]`.
+    pub(crate) models: Vec<String>,
+    /// Prompt ids, `[n]`.
+    pub(crate) ids: Vec<String>,
+    /// What splits a fold: the group, else the prompt id, `[n]`.
+    pub(crate) units: Vec<String>,
+    /// Features, `[n]`.
+    pub(crate) features: Vec<Features>,
+    /// Task label, `[n]`, below `tasks.len()`.
+    pub(crate) labels: Vec<Option<u32>>,
+    /// Names of the labels.
+    pub(crate) tasks: Vec<String>,
+    /// Sample weights, `[n]`, mean 1.
+    pub(crate) weights: Vec<f32>,
+    /// Observed cells by prompt; `model` is a position in the pool.
+    pub(crate) cells: Vec<Vec<Outcome>>,
+}
+
+impl Dataset {
+    /// Featurises the train split of `log` over the pool (positions in `log.models`).
+    pub(crate) fn new(log: &EvalLog, pool: &[u32]) -> Result<Self, Error> {
+        let mut position = vec![None; log.models.len()];
+        for (new, old) in (0_u32..).zip(pool) {
+            position[*old as usize] = Some(new);
+        }
+        let mut cells: Vec<Vec<Outcome>> = vec![Vec::new(); log.prompts.len()];
+        for outcome in &log.outcomes {
+            if let Some(model) = position[outcome.model as usize] {
+                cells[outcome.prompt as usize].push(Outcome { model, ..*outcome });
+            }
+        }
+        let kept: Vec<usize> = (0..log.prompts.len())
+            .filter(|&prompt| log.prompts[prompt].split == Split::Train && !cells[prompt].is_empty())
+            .collect();
+        let featuriser = Featuriser::new();
+        let features: Result<Vec<Features>, Error> =
+            kept.par_iter().map(|&prompt| features_of(&featuriser, &log.prompts[prompt])).collect();
+
+        // Where the log has several datasets and no tasks, the dataset is the label.
+        let (tasks, by_task) =
+            if log.tasks.is_empty() { (&log.datasets, false) } else { (&log.tasks, true) };
+        let label = |prompt: &Prompt| if by_task { prompt.task } else { prompt.dataset };
+        let weights: Vec<f32> = kept.iter().map(|&prompt| log.prompts[prompt].weight).collect();
+        let mean = weights.iter().sum::<f32>() / weights.len().max(1) as f32;
+        Ok(Self {
+            models: pool.iter().map(|&model| log.models[model as usize].clone()).collect(),
+            ids: kept.iter().map(|&prompt| log.prompts[prompt].id.clone()).collect(),
+            units: kept
+                .iter()
+                .map(|&prompt| {
+                    let prompt = &log.prompts[prompt];
+                    prompt.group.clone().unwrap_or_else(|| prompt.id.clone())
+                })
+                .collect(),
+            features: features?,
+            labels: kept.iter().map(|&prompt| label(&log.prompts[prompt])).collect(),
+            tasks: tasks.clone(),
+            weights: weights.iter().map(|weight| weight / mean).collect(),
+            cells: kept.iter().map(|&prompt| std::mem::take(&mut cells[prompt])).collect(),
+        })
+    }
+
+    pub(crate) fn n(&self) -> usize {
+        self.features.len()
+    }
+
+    pub(crate) fn k(&self) -> usize {
+        self.models.len()
+    }
+
+    /// Observed cells in all.
+    pub(crate) fn n_outcomes(&self) -> usize {
+        self.cells.iter().map(Vec::len).sum()
+    }
+
+    /// Dense scores and a mask of what was observed, `[rows.len(), k]`.
+    pub(crate) fn scores(&self, rows: &[usize]) -> (Vec<f32>, Vec<f32>) {
+        let k = self.k();
+        let mut scores = vec![0.0; rows.len() * k];
+        let mut mask = vec![0.0; rows.len() * k];
+        for (position, &row) in rows.iter().enumerate() {
+            for cell in &self.cells[row] {
+                scores[position * k + cell.model as usize] = cell.score;
+                mask[position * k + cell.model as usize] = self.weights[row];
+            }
+        }
+        (scores, mask)
+    }
+}
+
+/// The features of a prompt of a log: what serving computes for the same request.
+///
+/// # Errors
+/// A prompt whose messages are no conversation.
+pub fn features_of(featuriser: &Featuriser, prompt: &Prompt) -> Result<Features, Error> {
+    let context: Vec<(&str, ContextValue<'_>)> = prompt
+        .context
+        .iter()
+        .map(|(name, value)| {
+            let value = match value {
+                log::ContextValue::Text(text) => ContextValue::Text(text),
+                log::ContextValue::Number(number) => ContextValue::Number(*number),
+                log::ContextValue::Bool(flag) => ContextValue::Bool(*flag),
+            };
+            (name.as_str(), value)
+        })
+        .collect();
+    let mut features = Features::default();
+    match &prompt.content {
+        Content::Text(text) => {
+            let turns = [Turn::user(text)];
+            featuriser.featurise(&Request { context: &context, ..Request::new(&turns) }, &mut features);
+        }
+        Content::Messages(json) => {
+            let chat = Conversation::from_json(json)
+                .map_err(|source| Error::Prompt { prompt_id: prompt.id.clone(), source })?;
+            let turns = chat.turns();
+            let request = Request { context: &context, images: chat.images(), ..Request::new(&turns) };
+            featuriser.featurise(&request, &mut features);
+        }
+    }
+    Ok(features)
+}

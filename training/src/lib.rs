@@ -1,0 +1,43 @@
+//! The offline pipeline: an evaluation log becomes a router artifact.
+//!
+//! ```no_run
+//! use pointsman_evals::{ReadOptions, read};
+//! use pointsman_training::{RecipeSettings, fit};
+//!
+//! let log = read(&["log.parquet".into()], &ReadOptions::default(), &mut |_| ())?;
+//! let recipe = RecipeSettings::default().validate()?;
+//! let trained = fit(&log, &recipe, 150.0, &|_| ())?;
+//! std::fs::write("router.safetensors", &trained.bytes)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Invariants
+//!
+//! - Only the train split is looked at; test labels never reach a fit.
+//! - Features, predictions and decisions are computed by the online crate, never by a copy of it.
+//! - Same log, recipe, seed and threads: same bytes.
+//!
+//! # Map
+//!
+//! `dataset` (features) → `clusters` (pseudo-tasks) → `crossfit` over `encoder`, `level`, `contrast`, `costs` →
+//! `rehearsal` (decision rule, curve) → `fit` (artifact) → `summary` (plain words).
+#![forbid(unsafe_code)]
+
+mod clusters;
+mod contrast;
+mod costs;
+mod crossfit;
+mod dataset;
+mod encoder;
+mod error;
+mod fit;
+mod level;
+mod linear;
+mod recipe;
+mod rehearsal;
+mod summary;
+
+pub use error::Error;
+pub use fit::{Progress, Trained, fit};
+pub use recipe::{Effort, Recipe, RecipeSettings};
+pub use summary::{BestSingle, Figures, Range, Strength, Summary};

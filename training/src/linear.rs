@@ -1,0 +1,59 @@
+//! Small dense systems: symmetric, regularised, solved by Cholesky factors.
+
+use linfa_linalg::cholesky::{InverseCInplace, SolveCInplace};
+use ndarray::{Array1, Array2, Axis};
+
+use crate::error::Error;
+
+/// Solves `(A + diag(ridge)) x = b` for a symmetric positive semi-definite `A`.
+pub(crate) fn solve(mut a: Array2<f64>, ridge: &[f64], b: Array1<f64>, stage: &'static str) -> Result<Array1<f64>, Error> {
+    add_diagonal(&mut a, ridge);
+    let solution = a.solvec_into(b.insert_axis(Axis(1))).map_err(|source| Error::Singular { stage, source })?;
+    Ok(solution.remove_axis(Axis(1)))
+}
+
+/// Diagonal of `(A + diag(ridge))⁻¹`: posterior variances.
+pub(crate) fn inverse_diagonal(mut a: Array2<f64>, ridge: &[f64], stage: &'static str) -> Result<Vec<f64>, Error> {
+    add_diagonal(&mut a, ridge);
+    let inverse = a.invc_inplace().map_err(|source| Error::Singular { stage, source })?;
+    Ok(inverse.diag().to_vec())
+}
+
+/// `XᵀWX` for `x` `[rows, width]` with weights `[rows]`.
+pub(crate) fn weighted_gram(x: &Array2<f64>, weights: &[f64]) -> Array2<f64> {
+    let mut scaled = x.clone();
+    for (mut row, weight) in scaled.rows_mut().into_iter().zip(weights) {
+        row *= *weight;
+    }
+    x.t().dot(&scaled)
+}
+
+fn add_diagonal(a: &mut Array2<f64>, ridge: &[f64]) {
+    for (value, ridge) in a.diag_mut().iter_mut().zip(ridge) {
+        *value += ridge;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+
+    #[test]
+    fn a_regularised_system_is_solved() {
+        let x = array![[1.0, 0.0], [1.0, 1.0], [1.0, 2.0]];
+        let gram = weighted_gram(&x, &[1.0, 1.0, 1.0]);
+        let moment = x.t().dot(&array![1.0, 3.0, 5.0]);
+        let solution = solve(gram.clone(), &[0.0, 0.0], moment, "test").expect("a regular system");
+        assert!((solution[0] - 1.0).abs() < 1e-12 && (solution[1] - 2.0).abs() < 1e-12);
+        let variances = inverse_diagonal(gram, &[0.0, 0.0], "test").expect("a regular system");
+        assert!((variances[1] - 0.5).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_singular_system_is_an_error() {
+        let singular = array![[1.0, 1.0], [1.0, 1.0]];
+        assert!(solve(singular, &[0.0, 0.0], array![1.0, 1.0], "test").is_err());
+    }
+}
