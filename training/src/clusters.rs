@@ -41,7 +41,6 @@ pub(crate) fn assign(data: &Dataset, clusters: usize, seed: u64) -> Result<Vec<O
 
 fn points(data: &Dataset) -> Array2<f64> {
     const BITS: u32 = 18;
-    #[expect(clippy::cast_possible_truncation, reason = "18 bits")]
     let bucket = |hash: u64| (hash >> (64 - BITS)) as usize;
     let mut document_frequency = vec![0_u32; 1 << BITS];
     let mut last_seen = vec![usize::MAX; 1 << BITS];

@@ -136,7 +136,7 @@ pub(crate) fn run(
     progress();
     let structured = |precision: f64| {
         let mut logits = vec![0.0; data.n() * data.k()];
-        for (_, part, contrasts) in tried.iter().filter(|(tried, ..)| *tried == precision) {
+        for (_, part, contrasts) in tried.iter().filter(|(tried, ..)| tried.total_cmp(&precision).is_eq()) {
             inputs.structured(contrasts, &centers[*part], &offsets[*part], &held_out(*part), data.k(), &mut logits);
         }
         logits
@@ -157,7 +157,7 @@ pub(crate) fn run(
             let contrasts = fit_contrasts(part, precision)?;
             let rows = train_rows(part);
             let mut weights = encoders[part].weights.clone();
-            assemble(&mut weights, &levels[part], contrasts, &centers[part], data.k(), labels.n_tasks);
+            assemble(&mut weights, &levels[part], &contrasts, &centers[part], data.k(), labels.n_tasks);
             weights.seen = seen_words(data, &rows);
             let (costs, cost_r_squared) = fit_costs(data, &inputs, pricing, &rows, &mut weights)?;
             progress();
@@ -234,7 +234,7 @@ impl Inputs {
 
 /// Puts level and contrasts into the tensors; what all contrasts share moves into the level, so that they sum to zero.
 #[expect(clippy::cast_possible_truncation, reason = "stored in single precision")]
-fn assemble(weights: &mut Weights, level: &Level, contrasts: Contrasts, center: &[f32], k: usize, t: usize) {
+fn assemble(weights: &mut Weights, level: &Level, contrasts: &Contrasts, center: &[f32], k: usize, t: usize) {
     let mut shared = vec![0.0; t];
     for row in contrasts.weight.chunks_exact(t) {
         for (sum, b) in shared.iter_mut().zip(row) {
@@ -276,6 +276,7 @@ fn centred_error(data: &Dataset, logits: &[f32]) -> f64 {
 }
 
 /// Weight of the structured member in logit space: least centred error, in tenths.
+#[expect(clippy::cast_possible_truncation, reason = "logits are single precision")]
 fn choose_blend(data: &Dataset, structured: &[f32], lexical: &[f32]) -> f64 {
     let error = |blend: f64| {
         let mixed: Vec<f32> = structured
@@ -301,13 +302,14 @@ fn fit_costs(
     let mut explained = Vec::new();
     for (model, name) in data.models.iter().enumerate() {
         let head = costs::head(data, model, rows, pricing.prices.get(name));
-        let regression = costs::regress(data, model, &inputs.level, inputs.width, rows, nothing_known(head, pricing), |cell| {
-            match head.target {
-                CostTarget::OutputTokens => f64::from(cell.output_tokens),
-                CostTarget::CostUsd if cell.cost_source == CostSource::Unknown => f64::NAN,
-                CostTarget::CostUsd => cell.cost_usd,
-            }
-        })?;
+        let regression =
+            costs::regress(data, model, &inputs.level, inputs.width, rows, nothing_known(head, pricing), |cell| {
+                match head.target {
+                    CostTarget::OutputTokens => f64::from(cell.output_tokens),
+                    CostTarget::CostUsd if cell.cost_source == CostSource::Unknown => f64::NAN,
+                    CostTarget::CostUsd => cell.cost_usd,
+                }
+            })?;
         weights.cost_weight.extend(regression.weight);
         explained.push(regression.r_squared);
         if has_latency {

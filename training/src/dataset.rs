@@ -1,7 +1,7 @@
 //! The train split of a log, featurised: what every fit works on.
 
-use pointsman::{Conversation, ContextValue, Features, Featuriser, Request, Turn};
-use pointsman_evals::log::{self, Content, EvalLog, Outcome, Prompt};
+use pointsman::{Features, Featuriser};
+use pointsman_evals::log::{EvalLog, Outcome, Prompt};
 use pointsman_evals::split::Split;
 use rayon::prelude::*;
 
@@ -14,8 +14,6 @@ use crate::error::Error;
 pub(crate) struct Dataset {
     /// Names of the pool's models, `[k]`.
     pub(crate) models: Vec<String>,
-    /// Prompt ids, `[n]`.
-    pub(crate) ids: Vec<String>,
     /// What splits a fold: the group, else the prompt id, `[n]`.
     pub(crate) units: Vec<String>,
     /// Features, `[n]`.
@@ -48,17 +46,15 @@ impl Dataset {
             .collect();
         let featuriser = Featuriser::new();
         let features: Result<Vec<Features>, Error> =
-            kept.par_iter().map(|&prompt| features_of(&featuriser, &log.prompts[prompt])).collect();
+            kept.par_iter().map(|&prompt| featurise(&featuriser, &log.prompts[prompt])).collect();
 
         // Where the log has several datasets and no tasks, the dataset is the label.
-        let (tasks, by_task) =
-            if log.tasks.is_empty() { (&log.datasets, false) } else { (&log.tasks, true) };
+        let (tasks, by_task) = if log.tasks.is_empty() { (&log.datasets, false) } else { (&log.tasks, true) };
         let label = |prompt: &Prompt| if by_task { prompt.task } else { prompt.dataset };
         let weights: Vec<f32> = kept.iter().map(|&prompt| log.prompts[prompt].weight).collect();
         let mean = weights.iter().sum::<f32>() / weights.len().max(1) as f32;
         Ok(Self {
             models: pool.iter().map(|&model| log.models[model as usize].clone()).collect(),
-            ids: kept.iter().map(|&prompt| log.prompts[prompt].id.clone()).collect(),
             units: kept
                 .iter()
                 .map(|&prompt| {
@@ -102,36 +98,9 @@ impl Dataset {
     }
 }
 
-/// The features of a prompt of a log: what serving computes for the same request.
-///
-/// # Errors
-/// A prompt whose messages are no conversation.
-pub fn features_of(featuriser: &Featuriser, prompt: &Prompt) -> Result<Features, Error> {
-    let context: Vec<(&str, ContextValue<'_>)> = prompt
-        .context
-        .iter()
-        .map(|(name, value)| {
-            let value = match value {
-                log::ContextValue::Text(text) => ContextValue::Text(text),
-                log::ContextValue::Number(number) => ContextValue::Number(*number),
-                log::ContextValue::Bool(flag) => ContextValue::Bool(*flag),
-            };
-            (name.as_str(), value)
-        })
-        .collect();
+fn featurise(featuriser: &Featuriser, prompt: &Prompt) -> Result<Features, Error> {
     let mut features = Features::default();
-    match &prompt.content {
-        Content::Text(text) => {
-            let turns = [Turn::user(text)];
-            featuriser.featurise(&Request { context: &context, ..Request::new(&turns) }, &mut features);
-        }
-        Content::Messages(json) => {
-            let chat = Conversation::from_json(json)
-                .map_err(|source| Error::Prompt { prompt_id: prompt.id.clone(), source })?;
-            let turns = chat.turns();
-            let request = Request { context: &context, images: chat.images(), ..Request::new(&turns) };
-            featuriser.featurise(&request, &mut features);
-        }
-    }
+    let done = prompt.with_request(|request| featuriser.featurise(request, &mut features));
+    done.map_err(|source| Error::Prompt { prompt_id: prompt.id.clone(), source })?;
     Ok(features)
 }

@@ -24,6 +24,9 @@ use crate::recipe::Recipe;
 
 const BATCH: usize = 64;
 
+/// Sets the draws of the heads apart from those of the table.
+const HEAD_SEED: u64 = 0x6865_6164;
+
 /// Step size of the heads; Adam's usual order of magnitude for small linear heads (a guess that held up).
 const HEAD_RATE: f64 = 5e-3;
 
@@ -182,6 +185,7 @@ struct Fit<'a> {
 }
 
 impl Fit<'_> {
+    #[expect(clippy::cast_possible_truncation, reason = "step sizes are single precision in the table")]
     fn run(
         &self,
         mut table: Table,
@@ -197,7 +201,7 @@ impl Fit<'_> {
         let outcome_weight = Var::zeros((self.data.k(), width), DType::F32, &device)?;
         let outcome_bias = Var::from_tensor(&Tensor::new(self.mean_logits(rows), &device)?)?;
         // Heads start at small random values: at zero, no gradient would reach the table.
-        let mut random = fastrand::Rng::with_seed(self.seed ^ 0x68_65_61_64);
+        let mut random = fastrand::Rng::with_seed(self.seed ^ HEAD_SEED);
         for head in [&task_weight, &outcome_weight] {
             let (outputs, _) = head.dims2()?;
             let draws: Vec<f32> = (0..outputs * width)
@@ -206,10 +210,8 @@ impl Fit<'_> {
             head.set(&Tensor::from_vec(draws, (outputs, width), &device)?)?;
         }
         let heads = vec![task_weight.clone(), task_bias.clone(), outcome_weight.clone(), outcome_bias.clone()];
-        let mut optimizer = AdamW::new(
-            heads,
-            ParamsAdamW { lr: HEAD_RATE, weight_decay: HEAD_DECAY, ..ParamsAdamW::default() },
-        )?;
+        let mut optimizer =
+            AdamW::new(heads, ParamsAdamW { lr: HEAD_RATE, weight_decay: HEAD_DECAY, ..ParamsAdamW::default() })?;
 
         let epochs = self.recipe.epochs(settings.encoder_epochs);
         let steps = (epochs * rows.len().div_ceil(BATCH)) as f64;
@@ -224,7 +226,8 @@ impl Fit<'_> {
                 step += 1.0;
                 optimizer.set_learning_rate(HEAD_RATE * decay);
                 let embedded = self.embed(&table, batch, &mut random, &mut used);
-                let embedded = Var::from_tensor(&Tensor::from_vec(embedded, (batch.len(), settings.embedding), &device)?)?;
+                let embedded =
+                    Var::from_tensor(&Tensor::from_vec(embedded, (batch.len(), settings.embedding), &device)?)?;
                 let surface = Tensor::from_vec(self.surface(batch, weights), (batch.len(), SURFACE_SIGNALS), &device)?;
                 let input = Tensor::cat(&[embedded.as_tensor(), &surface], 1)?;
                 let task_logits = input.matmul(&task_weight.t()?)?.broadcast_add(&task_bias)?;
@@ -251,6 +254,7 @@ impl Fit<'_> {
         Ok(())
     }
 
+    #[expect(clippy::cast_possible_truncation, reason = "a share is single precision in the table")]
     fn embed(
         &self,
         table: &Table,

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use pointsman::artifact::{
-    Artifact, DecisionRule, Dimensions, Document, ListPrice, Mode, Provenance, SCHEMA_VERSION, StaticMeans, TaskProfile,
-    TaskSource, identity,
+    Artifact, DecisionRule, Dimensions, Document, ListPrice, Mode, Provenance, SCHEMA_VERSION, StaticMeans,
+    TaskProfile, TaskSource, identity,
 };
 use pointsman::features::FEATURE_VERSION;
 use pointsman::policy::Currency;
@@ -21,6 +21,9 @@ use crate::summary::{Figures, Summary};
 
 /// Fewest prompts that are worth cross-fitting on.
 const FEWEST_PROMPTS: usize = 30;
+
+/// A prompt of which half the words are known is never called unfamiliar (a guess; lower holds still more often).
+const LEAST_NOVELTY_LIMIT: f64 = 0.5;
 
 /// Most labels kept as contrast coordinates; rarer ones count as unlabelled.
 const MOST_TASKS: usize = 256;
@@ -53,6 +56,9 @@ pub struct Progress {
 ///
 /// # Errors
 /// [`Error::TooFew`] with fewer than 30 prompts or 2 models; the other variants are defects of ours.
+///
+/// # Panics
+/// Never: what it expects of its own parts holds by construction.
 pub fn fit(
     log: &EvalLog,
     recipe: &Recipe,
@@ -89,12 +95,14 @@ pub fn fit(
     step();
     clock.lap("rehearsal");
 
+    let precision = cross.precision;
     let mut last = cross.parts.into_iter().next_back().expect("the part fitted on all rows is always there");
     document.costs = last.costs;
     if document.latency_curve.is_empty() {
         last.weights.latency_weight.clear();
     }
     document.provenance.metrics = figures.metrics();
+    document.provenance.metrics.insert("contrast_precision".to_owned(), precision);
     let mut artifact = Artifact { document, weights: last.weights };
     let bytes = artifact.to_bytes().map_err(Error::Artifact)?;
     artifact = Artifact::from_bytes(&bytes, "just trained").map_err(Error::Artifact)?;
@@ -229,8 +237,9 @@ fn rehearse(
     let mut rehearsal = Rehearsal::new(data, document, &cross.parts);
     let mut novelties: Vec<f32> = rehearsal.predictions.iter().map(|predictions| predictions.novelty).collect();
     novelties.sort_by(f32::total_cmp);
+    // What one training prompt in two hundred exceeds, and a margin.
     let high = f64::from(novelties[(novelties.len() - 1) * 995 / 1000]);
-    document.decision.novelty_limit = (high + 0.1).clamp(0.3, 0.95);
+    document.decision.novelty_limit = (high + 0.1).clamp(LEAST_NOVELTY_LIMIT, 0.95);
 
     let costs_known = data.cells.iter().flatten().any(|cell| cell.cost_source != CostSource::Unknown);
     let latencies: Vec<Option<f64>> = (0..data.k()).map(|model| mean_latency(data, model)).collect();

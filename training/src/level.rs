@@ -96,8 +96,7 @@ fn run(
             step += 1.0;
             shape_optimizer.set_learning_rate(RATE * decay);
             intercept_optimizer.set_learning_rate(10.0 * RATE * decay);
-            let x: Vec<f32> =
-                batch.iter().flat_map(|&row| &inputs[row * width..(row + 1) * width]).copied().collect();
+            let x: Vec<f32> = batch.iter().flat_map(|&row| &inputs[row * width..(row + 1) * width]).copied().collect();
             let x = Tensor::from_vec(x, (batch.len(), width), &device)?;
             let bent = x.matmul(&hidden_weight.t()?)?.broadcast_add(&hidden_bias)?.relu()?.matmul(&output_weight)?;
             let level = (bent + x.matmul(&linear_weight)?)?;

@@ -6,7 +6,12 @@ use ndarray::{Array1, Array2, Axis};
 use crate::error::Error;
 
 /// Solves `(A + diag(ridge)) x = b` for a symmetric positive semi-definite `A`.
-pub(crate) fn solve(mut a: Array2<f64>, ridge: &[f64], b: Array1<f64>, stage: &'static str) -> Result<Array1<f64>, Error> {
+pub(crate) fn solve(
+    mut a: Array2<f64>,
+    ridge: &[f64],
+    b: Array1<f64>,
+    stage: &'static str,
+) -> Result<Array1<f64>, Error> {
     add_diagonal(&mut a, ridge);
     let solution = a.solvec_into(b.insert_axis(Axis(1))).map_err(|source| Error::Singular { stage, source })?;
     Ok(solution.remove_axis(Axis(1)))

@@ -16,6 +16,10 @@ use crate::error::Error;
 /// Confidences tried: standard errors by which a gain must be positive.
 pub(crate) const CONFIDENCES: [f64; 5] = [0.0, 0.5, 1.0, 1.5, 2.5];
 
+/// Least gain in AIQ that is worth deciding prompt by prompt for: a tenth of a point. A smaller one can be clear of
+/// chance and still be nothing that anybody would see.
+const LEAST_GAIN: f64 = 1e-3;
+
 /// Resamples behind the decision whether to route at all.
 const RESAMPLES: u64 = 400;
 
@@ -137,7 +141,12 @@ impl<'a> Rehearsal<'a> {
     }
 
     /// Sweeps λ under `rule` and keeps the settings on the hull of the train points.
-    pub(crate) fn trial(&mut self, document: &Document, rule: DecisionRule, currency: Currency) -> Result<Trial, Error> {
+    pub(crate) fn trial(
+        &mut self,
+        document: &Document,
+        rule: DecisionRule,
+        currency: Currency,
+    ) -> Result<Trial, Error> {
         let cost = if currency == Currency::Cost { &self.cost } else { &self.latency };
         self.lambdas = lambda_grid(&self.singles_with(cost));
         let catalog = Catalog::of_training(document);
@@ -163,7 +172,8 @@ impl<'a> Rehearsal<'a> {
         }
         let abstained = settings.last().map_or(0.0, |(_, count)| *count as f64 / self.data.n() as f64);
         let choices: Vec<u32> = settings.into_iter().flat_map(|(choices, _)| choices).collect();
-        let behaviour = Behaviour::from_choices(&choices, cost, &self.quality, self.data.k()).map_err(Error::Metrics)?;
+        let behaviour =
+            Behaviour::from_choices(&choices, cost, &self.quality, self.data.k()).map_err(Error::Metrics)?;
         // The last setting, quality alone, is kept even where it is off the hull: users ask for it by name.
         let last = self.lambdas.len() - 1;
         let mut kept = hull_vertices(&behaviour.means());
@@ -185,8 +195,10 @@ impl<'a> Rehearsal<'a> {
     pub(crate) fn zero(&self) -> Result<Behaviour, Error> {
         let k = self.data.k();
         let kept = hull_vertices(&self.singles());
-        let choices: Vec<u32> =
-            kept.iter().flat_map(|&model| std::iter::repeat_n(u32::try_from(model).unwrap_or(0), self.data.n())).collect();
+        let choices: Vec<u32> = kept
+            .iter()
+            .flat_map(|&model| std::iter::repeat_n(u32::try_from(model).unwrap_or(0), self.data.n()))
+            .collect();
         Behaviour::from_choices(&choices, &self.cost, &self.quality, k).map_err(Error::Metrics)
     }
 
@@ -196,10 +208,11 @@ impl<'a> Rehearsal<'a> {
         let k = self.data.k();
         let every_model: Vec<u32> =
             (0..u32::try_from(k).unwrap_or(0)).flat_map(|model| std::iter::repeat_n(model, self.data.n())).collect();
-        let singles =
-            Behaviour::from_choices(&every_model, &self.cost, &self.quality, k).map_err(Error::Metrics)?;
+        let singles = Behaviour::from_choices(&every_model, &self.cost, &self.quality, k).map_err(Error::Metrics)?;
         let means = singles.means();
-        let by = |key: &dyn Fn(&Point) -> f64| (0..k).max_by(|&a, &b| key(&means[a]).total_cmp(&key(&means[b]))).unwrap_or(0);
+        let by = |key: &dyn Fn(&Point) -> f64| {
+            (0..k).max_by(|&a, &b| key(&means[a]).total_cmp(&key(&means[b]))).unwrap_or(0)
+        };
         let best = (0..k)
             .max_by(|&a, &b| {
                 means[a].quality.total_cmp(&means[b].quality).then(means[b].cost.total_cmp(&means[a].cost))
@@ -266,7 +279,11 @@ impl<'a> Rehearsal<'a> {
     }
 
     /// Chooses how sure the router must be, and whether it should route at all.
-    pub(crate) fn choose_rule(&mut self, document: &Document, seed: u64) -> Result<(DecisionRule, Trial, Comparison), Error> {
+    pub(crate) fn choose_rule(
+        &mut self,
+        document: &Document,
+        seed: u64,
+    ) -> Result<(DecisionRule, Trial, Comparison), Error> {
         let mut best: Option<(f64, DecisionRule, Trial, Comparison)> = None;
         for confidence in CONFIDENCES {
             let rule = DecisionRule { mode: Mode::Learned, confidence, ..document.decision };
@@ -276,13 +293,7 @@ impl<'a> Rehearsal<'a> {
             let value = |interval: &Option<Interval>| interval.map_or(f64::NEG_INFINITY, |interval| interval.value);
             // The gain along the whole curve counts, and a loss at its end counts against it.
             let merit = value(&comparison.gain) + value(&comparison.quality_gain).min(0.0);
-            let supported = low(&comparison.gain) > 0.0;
-            if std::env::var_os("POINTSMAN_TRACE").is_some() {
-                #[expect(clippy::print_stderr, reason = "tracing")]
-                {
-                    eprintln!("z {confidence}: gain {:?} quality {:?} abst {:.3}", comparison.gain, comparison.quality_gain, trial.abstained);
-                }
-            }
+            let supported = low(&comparison.gain) > 0.0 && value(&comparison.gain) >= LEAST_GAIN;
             if supported && best.as_ref().is_none_or(|(best, ..)| merit > *best) {
                 best = Some((merit, rule, trial, comparison));
             }

@@ -131,8 +131,10 @@ impl Figures {
         }
         let pairs = || predicted.iter().zip(&observed).filter(|(predicted, _)| !predicted.is_empty());
         let mean = |values: Vec<f64>| values.iter().sum::<f64>() / values.len().max(1) as f64;
-        let fallible = |values: Result<Vec<f64>, pointsman_metrics::MetricsError>| values.map(mean).map_err(Error::Metrics);
-        let aucs: Vec<Option<f64>> = pairs().map(|(p, y)| auc(p, y)).collect::<Result<_, _>>().map_err(Error::Metrics)?;
+        let fallible =
+            |values: Result<Vec<f64>, pointsman_metrics::MetricsError>| values.map(mean).map_err(Error::Metrics);
+        let aucs: Vec<Option<f64>> =
+            pairs().map(|(p, y)| auc(p, y)).collect::<Result<_, _>>().map_err(Error::Metrics)?;
         let explained: Vec<f64> = parts
             .last()
             .map(|part| part.cost_r_squared.iter().copied().filter(|r| r.is_finite()).collect())

@@ -2,11 +2,11 @@
 
 use rayon::prelude::*;
 
-use pointsman::{Bound, Catalog, CatalogEntry, ContextValue, Limits, Objective, Policy, Request, Scratch, Turn};
-use pointsman_evals::{Content, Prompt};
+use pointsman::{Bound, Catalog, CatalogEntry, Limits, Objective, Policy, Scratch};
+use pointsman_evals::Prompt;
 use pointsman_metrics::Point;
 
-use crate::contest::{Contest, conversation};
+use crate::contest::Contest;
 use crate::entrant::{Choices, Entrant, RouterKind, Setting};
 use crate::error::Error;
 use crate::options::RouterEntry;
@@ -114,7 +114,7 @@ fn route(
     n_models: usize,
     scratch: &mut Scratch,
 ) -> Result<Routed, Error> {
-    with_request(prompt, |request| {
+    let routed = prompt.with_request(|request| {
         let router = &entry.router;
         router.featurise(request, &mut scratch.features);
         router.predict(&scratch.features, &mut scratch.predictions);
@@ -138,34 +138,8 @@ fn route(
             }
         }
         routed
-    })
-}
-
-/// Calls `f` with the request that a prompt of the log stands for.
-fn with_request<T>(prompt: &Prompt, f: impl FnOnce(&Request<'_>) -> T) -> Result<T, Error> {
-    let context: Vec<(&str, ContextValue<'_>)> = prompt
-        .context
-        .iter()
-        .map(|(name, value)| {
-            let value = match value {
-                pointsman_evals::ContextValue::Text(text) => ContextValue::Text(text),
-                pointsman_evals::ContextValue::Number(number) => ContextValue::Number(*number),
-                pointsman_evals::ContextValue::Bool(flag) => ContextValue::Bool(*flag),
-            };
-            (name.as_str(), value)
-        })
-        .collect();
-    match &prompt.content {
-        Content::Text(text) => {
-            let turns = [Turn::user(text)];
-            Ok(f(&Request { context: &context, ..Request::new(&turns) }))
-        }
-        Content::Messages(json) => {
-            let chat = conversation(prompt, json)?;
-            let turns = chat.turns();
-            Ok(f(&Request { images: chat.images(), context: &context, ..Request::new(&turns) }))
-        }
-    }
+    });
+    routed.map_err(|source| Error::Messages { prompt_id: prompt.id.clone(), source: Box::new(source) })
 }
 
 /// The artifact's catalogue, with the log's list prices where it has some: those are what outcomes were priced with.

@@ -60,7 +60,7 @@ pub(crate) struct ReadingArgs {
     /// Only rows whose task matches; `*` and `?` stand for any text and any character
     #[arg(long, value_name = "GLOB")]
     pub(crate) task: Option<String>,
-    /// List prices: model,input_usd_per_mtok,output_usd_per_mtok (and dataset)
+    /// List prices: `model,input_usd_per_mtok,output_usd_per_mtok` (and `dataset`)
     #[arg(long, value_name = "CSV")]
     pub(crate) prices: Option<PathBuf>,
     /// Answer length where the log says nothing of it
@@ -75,7 +75,7 @@ pub(crate) struct ReadingArgs {
     /// Scale of the scores where it is not 0..1, as in `1..10`
     #[arg(long, value_name = "LOW..HIGH", allow_hyphen_values = true)]
     pub(crate) score_range: Option<String>,
-    /// Texts by prompt_id, for logs without them
+    /// Texts by `prompt_id`, for logs without them
     #[arg(long, value_name = "FILE")]
     pub(crate) prompts: Option<PathBuf>,
 }
@@ -116,7 +116,7 @@ pub(crate) struct Bench {
     /// A router to measure; repeatable
     #[arg(long, value_name = "ROUTER", required_unless_present = "predictions")]
     pub(crate) router: Vec<PathBuf>,
-    /// Somebody else's router: choices, or predicted quality per model, by prompt_id; repeatable
+    /// Somebody else's router: choices, or predicted quality per model, by `prompt_id`; repeatable
     #[arg(long, value_name = "FILE")]
     pub(crate) predictions: Vec<PathBuf>,
     /// Which split to measure on

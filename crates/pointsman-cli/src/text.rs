@@ -1,14 +1,16 @@
 //! Tables and sentences for people.
 
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
-use comfy_table::{CellAlignment, ContentArrangement, Table};
+use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 use pointsman_bench::{BenchReport, RouterKind, RouterReport};
 use pointsman_training::Summary;
+
+/// One line below the header and nothing else: numbers in columns need no boxes.
+const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
 /// A plain table with right-aligned numbers from the second column on.
 pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>) -> Table {
     let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
+    table.load_style(STYLE).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(header);
     for row in rows {
         table.add_row(row);
@@ -18,6 +20,9 @@ pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>) -> Table {
     }
     table
 }
+
+/// Rows of the table of strengths: what fits a screen.
+const MOST_TASKS_SHOWN: usize = 12;
 
 /// A share or quality in per cent.
 pub(crate) fn percent(x: f64) -> String {
@@ -39,90 +44,88 @@ pub(crate) fn usd_per_thousand(x: f64) -> String {
 
 /// What a training run says at its end.
 pub(crate) fn training_summary(summary: &Summary) -> String {
-    let mut text = String::new();
+    let mut lines = Vec::new();
     if summary.n_tasks > 1 {
         let mut strengths: Vec<_> = summary.strengths.iter().collect();
         strengths.sort_by(|a, b| b.prompts.total_cmp(&a.prompts));
-        let shown = strengths.len().min(12);
-        let rows = strengths[..shown]
-            .iter()
-            .map(|strength| {
-                vec![
-                    strength.task.clone(),
-                    format!("{:.0}", strength.prompts),
-                    strength.best_model.clone(),
-                    percent(strength.best_quality),
-                    percent(strength.best_single_quality),
-                ]
-            })
-            .collect();
+        let shown = strengths.len().min(MOST_TASKS_SHOWN);
+        let rows = strengths[..shown].iter().map(|strength| {
+            vec![
+                strength.task.clone(),
+                format!("{:.0}", strength.prompts),
+                strength.best_model.clone(),
+                percent(strength.best_quality),
+                percent(strength.best_single_quality),
+            ]
+        });
         let header = ["task", "prompts", "best model there", "its score", &summary.best_single.model];
-        text.push_str(&table(&header, rows).to_string());
-        text.push('\n');
+        lines.push(table(&header, rows.collect()).to_string());
         if strengths.len() > shown {
-            text.push_str(&format!("  … and {} more tasks\n", strengths.len() - shown));
+            lines.push(format!("  … and {} more tasks", strengths.len() - shown));
         }
-        text.push('\n');
+        lines.push(String::new());
     }
-    for sentence in summary.sentences() {
-        text.push_str(&sentence);
-        text.push('\n');
-    }
+    lines.extend(summary.sentences());
     if !summary.dropped.is_empty() {
-        text.push_str(&format!(
-            "Left out, because nothing is known of their cost: {}. Give prices with --prices.\n",
+        lines.push(format!(
+            "Left out, because nothing is known of their cost: {}. Give prices with --prices.",
             summary.dropped.join(", ")
         ));
     }
-    text.trim_end().to_owned()
+    lines.join("\n")
 }
 
-/// What a benchmark says on a terminal: the verdict, then one row per router.
+/// What a benchmark says on a terminal: one row per router, notes, the verdict.
 pub(crate) fn bench_table(report: &BenchReport) -> String {
     let with_pair = report.routers.iter().any(|router| router.apgr.is_some());
-    let mut header = vec!["router", "AIQ [95 %]", "best quality", "gap closed [95 %]", "cost*", "AUC", "Brier", "ECE (floor)"];
+    let mut header =
+        vec!["router", "AIQ [95 %]", "best quality", "gap closed [95 %]", "cost*", "AUC", "Brier", "ECE (floor)"];
     if with_pair {
         header.extend(["APGR [95 %]", "CPT50", "CPT80"]);
     }
-    let order = |router: &&RouterReport| match router.kind {
+    let mut routers: Vec<&RouterReport> = report.routers.iter().collect();
+    routers.sort_by_key(|router| match router.kind {
         RouterKind::Pointsman => 0,
         RouterKind::External => 1,
         RouterKind::Baseline => 2,
-    };
-    let mut routers: Vec<&RouterReport> = report.routers.iter().collect();
-    routers.sort_by_key(order);
+    });
     let rows = routers.iter().map(|router| row(router, with_pair)).collect();
-    let mut text = format!(
-        "{} prompts of split `{}`, {} models, costs {}. Best single model (chosen on train): {}.\n\n{}\n",
-        report.n_queries,
-        report.split,
-        report.models.len(),
-        report.cost,
-        report.best_single.as_deref().unwrap_or("unknown, no training rows"),
-        table(&header, rows)
-    );
-    text.push_str(
-        "AIQ: mean quality over the range of costs, higher is better. Gap closed: share of the way from the best single\n\
-         model to an oracle. * cost at the best single model's quality, as a share of its cost; – where never reached.\n",
-    );
-    for router in routers {
-        if let Some(note) = &router.note {
-            text.push_str(&format!("{}: {note}\n", router.name));
-        }
-    }
+    let mut lines = vec![
+        format!(
+            "{} prompts of split `{}`, {} models, costs {}. Best single model (chosen on train): {}.\n",
+            report.n_queries,
+            report.split,
+            report.models.len(),
+            report.cost,
+            report.best_single.as_deref().unwrap_or("unknown, no training rows"),
+        ),
+        table(&header, rows).to_string(),
+        "\nAIQ: mean quality over the range of costs, higher is better. Gap closed: share of the way from the best \
+         single\nmodel to an oracle. * cost at the best single model's quality, as a share of its cost; – where never \
+         reached."
+            .to_owned(),
+    ];
+    let notes = routers.iter().filter_map(|router| Some(format!("{}: {}", router.name, router.note.as_ref()?)));
+    lines.push(notes.collect::<Vec<_>>().join("; "));
+    lines.extend(left_out(report));
+    lines.push(format!("\n{}", report.verdict));
+    lines.join("\n")
+}
+
+/// What is not in the comparison, and why.
+fn left_out(report: &BenchReport) -> Vec<String> {
     let dropped = &report.dropped;
+    let mut lines = Vec::new();
     if !dropped.models_without_cost.is_empty() {
-        text.push_str(&format!("Without cost, so left out: {}.\n", dropped.models_without_cost.join(", ")));
+        lines.push(format!("Left out, without a cost: {}.", dropped.models_without_cost.join(", ")));
     }
     for (model, coverage) in &dropped.models_low_coverage {
-        text.push_str(&format!("Left out, run on only {} of the prompts: {model}.\n", percent(*coverage)));
+        lines.push(format!("Left out, run on only {} of the prompts: {model}.", percent(*coverage)));
     }
     for (split, count) in &dropped.prompts_incomplete {
-        text.push_str(&format!("Left out, without an outcome of every model: {count} prompts of `{split}`.\n"));
+        lines.push(format!("Left out, without an outcome of every model: {count} prompts of `{split}`."));
     }
-    text.push('\n');
-    text.push_str(&report.verdict);
-    text
+    lines
 }
 
 fn row(router: &RouterReport, with_pair: bool) -> Vec<String> {
@@ -142,7 +145,9 @@ fn row(router: &RouterReport, with_pair: bool) -> Vec<String> {
         },
     ];
     if with_pair {
-        row.push(router.apgr.map_or_else(none, |apgr| format!("{:.3} [{:.2}, {:.2}]", apgr.value, apgr.low, apgr.high)));
+        row.push(
+            router.apgr.map_or_else(none, |apgr| format!("{:.3} [{:.2}, {:.2}]", apgr.value, apgr.low, apgr.high)),
+        );
         row.push(router.cpt50.map_or_else(none, percent));
         row.push(router.cpt80.map_or_else(none, percent));
     }

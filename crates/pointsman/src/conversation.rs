@@ -1,11 +1,11 @@
-//! A conversation parsed from OpenAI chat messages, which lends [`Request`]s.
+//! A conversation parsed from `OpenAI` chat messages, which lends [`Request`]s.
 
 use serde_json::Value;
 
 use crate::error::Error;
 use crate::request::{Role, Turn};
 
-/// An owned conversation, parsed from the `messages` array of the OpenAI chat API.
+/// An owned conversation, parsed from the `messages` array of the `OpenAI` chat API.
 ///
 /// ```
 /// use pointsman::{Conversation, Request};
@@ -92,10 +92,7 @@ fn role_of(message: &Value, position: usize) -> Result<Role, Error> {
         Some("user") => Ok(Role::User),
         Some("assistant") => Ok(Role::Assistant),
         Some("tool" | "function") => Ok(Role::Tool),
-        other => Err(Error::UnknownRole {
-            position,
-            role: other.unwrap_or("none").chars().take(40).collect(),
-        }),
+        other => Err(Error::UnknownRole { position, role: other.unwrap_or("none").chars().take(40).collect() }),
     }
 }
 
@@ -126,7 +123,13 @@ mod tests {
     fn wrong_shapes_name_the_position() {
         let message = |json: &str| Conversation::from_json(json).expect_err("invalid").to_string();
         assert_eq!(message("{}"), "messages: expected an array of messages");
-        assert_eq!(message(r#"[{"role":"robot"}]"#), "messages[0].role: expected system, user, assistant or tool, got `robot`");
-        assert_eq!(message(r#"[{"role":"user","content":3}]"#), "messages[0].content: expected a string or a list of parts");
+        assert_eq!(
+            message(r#"[{"role":"robot"}]"#),
+            "messages[0].role: expected system, user, assistant or tool, got `robot`"
+        );
+        assert_eq!(
+            message(r#"[{"role":"user","content":3}]"#),
+            "messages[0].content: expected a string or a list of parts"
+        );
     }
 }

@@ -160,6 +160,8 @@ pub(crate) fn decide<'a>(
 }
 
 /// The model of the best utility among those whose gain over the null is positive by `confidence` standard errors.
+#[expect(clippy::float_cmp, reason = "a tie is two equal numbers, nothing near it")]
+#[expect(clippy::imprecise_flops, reason = "the platform's hypot is not specified to the bit, a root is")]
 fn best_supported(ranked: &[Ranked], null: usize, tradeoff: Tradeoff, confidence: f64) -> (usize, Reason) {
     let mut best = null;
     let mut tempted = false;

@@ -64,6 +64,6 @@ mod tests {
     fn affine_is_row_by_row() {
         let mut out = [0.0; 2];
         affine(&[1.0, 2.0, 3.0, 4.0], &[0.5, -0.5], &[1.0, 1.0], &mut out);
-        assert_eq!(out, [3.5, 6.5]);
+        assert_eq!(out.map(f32::to_bits), [3.5_f32, 6.5].map(f32::to_bits));
     }
 }

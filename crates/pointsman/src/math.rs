@@ -3,6 +3,24 @@
 //! Only IEEE 754 additions, multiplications and divisions in a fixed order are used; these are exactly
 //! specified, and the compiler neither reorders nor contracts them. The platform's `libm` gives no such promise.
 
+/// 1/13! … 1/1!, 1: `|r| ≤ 0.3466` leaves an error below 2⁻⁵⁰.
+const TAYLOR: [f64; 14] = [
+    1.0 / 6_227_020_800.0,
+    1.0 / 479_001_600.0,
+    1.0 / 39_916_800.0,
+    1.0 / 3_628_800.0,
+    1.0 / 362_880.0,
+    1.0 / 40_320.0,
+    1.0 / 5_040.0,
+    1.0 / 720.0,
+    1.0 / 120.0,
+    1.0 / 24.0,
+    1.0 / 6.0,
+    0.5,
+    1.0,
+    1.0,
+];
+
 /// `e^x` in double precision, relative error below 1e-13 for `x` in `[-700, 700]`.
 ///
 /// Outside that range the argument is clamped, so the result is always finite and positive; NaN stays NaN.
@@ -19,28 +37,11 @@ pub fn exp(x: f64) -> f64 {
     let x = x.clamp(-700.0, 700.0);
     let k = (x * std::f64::consts::LOG2_E + if x < 0.0 { -0.5 } else { 0.5 }) as i64;
     let r = (x - k as f64 * LN2_HI) - k as f64 * LN2_LO;
-    // 1/13! … 1/1!, 1: |r| ≤ 0.3466 leaves an error below 2^-50.
-    const COEFFICIENTS: [f64; 14] = [
-        1.0 / 6_227_020_800.0,
-        1.0 / 479_001_600.0,
-        1.0 / 39_916_800.0,
-        1.0 / 3_628_800.0,
-        1.0 / 362_880.0,
-        1.0 / 40_320.0,
-        1.0 / 5_040.0,
-        1.0 / 720.0,
-        1.0 / 120.0,
-        1.0 / 24.0,
-        1.0 / 6.0,
-        0.5,
-        1.0,
-        1.0,
-    ];
     let mut y = 0.0;
-    for c in COEFFICIENTS {
+    for c in TAYLOR {
         y = y * r + c;
     }
-    y * f64::from_bits(((1023 + k) as u64) << 52)
+    y * f64::from_bits((1023 + k).cast_unsigned() << 52)
 }
 
 /// Natural logarithm in double precision, relative error below 1e-13; `x` must be positive, finite and normal.
@@ -50,7 +51,7 @@ pub fn exp(x: f64) -> f64 {
 pub fn ln(x: f64) -> f64 {
     debug_assert!(x.is_normal() && x > 0.0, "ln of {x}");
     let bits = x.to_bits();
-    let mut exponent = ((bits >> 52) & 0x7ff) as i64 - 1023;
+    let mut exponent = ((bits >> 52) & 0x7ff).cast_signed() - 1023;
     let mut m = f64::from_bits((bits & 0x000f_ffff_ffff_ffff) | 0x3ff0_0000_0000_0000);
     if m > std::f64::consts::SQRT_2 {
         m *= 0.5;
@@ -83,6 +84,7 @@ pub fn logit(p: f64) -> f64 {
 }
 
 /// Turns logits into probabilities in place, in index order.
+#[expect(clippy::cast_possible_truncation, reason = "probabilities are stored in single precision")]
 pub fn softmax(logits: &mut [f32]) {
     let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let mut sum = 0.0;

@@ -110,7 +110,9 @@ impl Objective {
                 let lambda = cheapest_at(curve, 0.99 * best_quality(curve)).map_or(f64::INFINITY, lambda_of);
                 Ok(Tradeoff { lambda, currency: Currency::Latency })
             }
-            Self::Lambda(lambda) => cost(domain("objective", *lambda, *lambda >= 0.0, "0 or more USD per unit of quality")?),
+            Self::Lambda(lambda) => {
+                cost(domain("objective", *lambda, *lambda >= 0.0, "0 or more USD per unit of quality")?)
+            }
             Self::Budget(budget) => {
                 domain("budget", *budget, *budget >= 0.0, "0 or more USD per request")?;
                 let affordable = curve.iter().filter(|point| point.cost <= *budget);
@@ -122,7 +124,12 @@ impl Objective {
                 })?))
             }
             Self::QualityFloor { fraction, baseline } => {
-                domain("quality_floor.fraction", *fraction, *fraction > 0.0 && fraction.is_finite(), "a number above 0")?;
+                domain(
+                    "quality_floor.fraction",
+                    *fraction,
+                    *fraction > 0.0 && fraction.is_finite(),
+                    "a number above 0",
+                )?;
                 let floor = fraction * document.statics[document.model_idx(baseline)?].quality;
                 let point = cheapest_at(curve, floor).ok_or_else(|| Error::Unreachable {
                     target: format!("a mean quality of {floor:.4}"),

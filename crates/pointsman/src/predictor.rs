@@ -63,12 +63,11 @@ impl<'a> Encoder<'a> {
     }
 
     /// Fills `tasks` and `lexical` of `out`, and the standardised surface signals.
-    #[expect(clippy::cast_precision_loss, reason = "sums of int8 stay below 2^24")]
     pub fn encode(&self, features: &Features, out: &mut Predictions) {
         let weights = self.weights;
         out.sum.clear();
         out.sum.resize(self.embedding, 0);
-        let row = |hash: &u64| (hash >> (64 - self.bucket_bits)) as usize;
+        let row = |hash: &u64| high_bits(*hash, self.bucket_bits);
         add_rows(&weights.table, features.main.iter().map(row), MAIN_TURN_WEIGHT, &mut out.sum);
         add_rows(&weights.table, features.background.iter().map(row), 1, &mut out.sum);
         let rows = features.main.len() * MAIN_TURN_WEIGHT as usize + features.background.len();
@@ -76,7 +75,8 @@ impl<'a> Encoder<'a> {
         out.input.clear();
         out.input.extend(out.sum.iter().map(|&total| total as f32 * scale));
         let standardised = features.surface.iter().zip(&weights.surface_mean).zip(&weights.surface_scale);
-        out.input.extend(standardised.map(|((x, mean), scale)| ((x - mean) * scale).clamp(-SURFACE_CLAMP, SURFACE_CLAMP)));
+        out.input
+            .extend(standardised.map(|((x, mean), scale)| ((x - mean) * scale).clamp(-SURFACE_CLAMP, SURFACE_CLAMP)));
         out.tasks.clear();
         out.tasks.resize(self.tasks, 0.0);
         affine(&weights.task_weight, &weights.task_bias, &out.input, &mut out.tasks);
@@ -102,6 +102,12 @@ impl Predictions {
         self.level_input.push(mean);
         &self.level_input
     }
+}
+
+/// The row or bit that a hash chooses: its `bits` high bits, at most 28.
+#[expect(clippy::cast_possible_truncation, reason = "28 bits fit every usize")]
+fn high_bits(hash: u64, bits: u32) -> usize {
+    (hash >> (64 - bits)) as usize
 }
 
 /// Predicts with an artifact's weights.
@@ -131,9 +137,9 @@ impl Predictor {
     }
 
     fn novelty(&self, features: &Features) -> f32 {
-        let shift = 64 - self.document.dimensions.seen_bits;
+        let bits = self.document.dimensions.seen_bits;
         let unseen = features.words.iter().filter(|hash| {
-            let bit = (*hash >> shift) as usize;
+            let bit = high_bits(**hash, bits);
             self.weights.seen[bit / 8] >> (bit % 8) & 1 == 0
         });
         unseen.count() as f32 / features.words.len().max(1) as f32

@@ -114,9 +114,10 @@ impl Router {
             let entry = catalog.get(name);
             let price = entry.and_then(|entry| entry.price);
             if let Some(price) = price {
-                for (field, value) in
-                    [("input_usd_per_mtok", price.input_usd_per_mtok), ("output_usd_per_mtok", price.output_usd_per_mtok)]
-                {
+                for (field, value) in [
+                    ("input_usd_per_mtok", price.input_usd_per_mtok),
+                    ("output_usd_per_mtok", price.output_usd_per_mtok),
+                ] {
                     if !(value >= 0.0 && value.is_finite()) {
                         return Err(Error::BadPolicy { field, expected: "0 or more USD", got: value.to_string() });
                     }

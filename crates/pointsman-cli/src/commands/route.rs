@@ -103,7 +103,8 @@ fn answer(bound: &Bound, limits: &Limits, line: &[u8], scratch: &mut Scratch) ->
         return error_json(id, "not_an_object", "expected an object with `prompt` or `messages`");
     }
     let known = ["id", "prompt", "messages", "context"];
-    if let Some(unknown) = value.as_object().and_then(|object| object.keys().find(|key| !known.contains(&key.as_str()))) {
+    if let Some(unknown) = value.as_object().and_then(|object| object.keys().find(|key| !known.contains(&key.as_str())))
+    {
         return error_json(id, "unknown_key", &format!("expected id, prompt, messages or context, got `{unknown}`"));
     }
     let context = match context(&value["context"]) {
@@ -224,8 +225,6 @@ fn reason_in_words(reason: pointsman::Reason) -> &'static str {
 fn what_was_seen(document: &Document, predictions: &Predictions) -> String {
     let mut tasks: Vec<(&String, f32)> = document.tasks.iter().zip(predictions.tasks.iter().copied()).collect();
     tasks.sort_by(|a, b| b.1.total_cmp(&a.1));
-    let top: Vec<String> =
-        tasks.iter().take(3).map(|(task, p)| format!("{task} {:.0} %", 100.0 * p)).collect();
+    let top: Vec<String> = tasks.iter().take(3).map(|(task, p)| format!("{task} {:.0} %", 100.0 * p)).collect();
     format!("looks like  {}\nnew words   {:.0} %", top.join(", "), 100.0 * predictions.novelty)
 }
-

@@ -1,1 +1,3 @@
-pub(crate) fn run(_: &crate::args::Serve) -> anyhow::Result<()> { Ok(()) }
+pub(crate) fn run(_: &crate::args::Serve) -> anyhow::Result<()> {
+    Ok(())
+}

@@ -43,6 +43,9 @@ impl Artifact {
     ///
     /// # Errors
     /// The same as [`Self::from_bytes`]: what could not be read back is not written.
+    ///
+    /// # Panics
+    /// Never: a document always serialises to a JSON object.
     pub fn to_bytes(&self) -> Result<Vec<u8>, Error> {
         let mut document = self.document.clone();
         document.tensors_sha256 = self.weights.sha256(&document);

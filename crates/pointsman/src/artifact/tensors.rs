@@ -150,7 +150,9 @@ impl Weights {
     /// The tensors as safetensors writes them.
     pub(super) fn views(&self, document: &Document) -> Vec<(&'static str, OwnedTensor)> {
         let tensors = layout(document).into_iter().zip(self.data());
-        tensors.map(|((name, shape), data)| (name, OwnedTensor { shape, dtype: data.dtype(), bytes: data.bytes() })).collect()
+        tensors
+            .map(|((name, shape), data)| (name, OwnedTensor { shape, dtype: data.dtype(), bytes: data.bytes() }))
+            .collect()
     }
 
     /// Reads all tensors, checking type, shape and domain of each.
@@ -220,10 +222,8 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn bytes(&self, tensor: &'static str, dtype: Dtype) -> Result<&[u8], Error> {
-        let view = self
-            .tensors
-            .tensor(tensor)
-            .map_err(|_| Error::MissingTensor { artifact: self.artifact.into(), tensor })?;
+        let view =
+            self.tensors.tensor(tensor).map_err(|_| Error::MissingTensor { artifact: self.artifact.into(), tensor })?;
         let (_, shape) = self.layout.iter().find(|(name, _)| *name == tensor).expect("every tensor is in the layout");
         if view.dtype() != dtype || view.shape() != shape {
             return Err(Error::TensorShape {

@@ -56,10 +56,14 @@ impl Document {
             check(point.shares.len() == k, "curve.shares", "one share per model", &point.shares.len())?;
         }
         check(!self.curve.is_empty(), "curve", "at least one point", &0)?;
-        check(self.task_profiles.len() == self.tasks.len(), "task_profiles", "one per task", &self.task_profiles.len())?;
+        check(
+            self.task_profiles.len() == self.tasks.len(),
+            "task_profiles",
+            "one per task",
+            &self.task_profiles.len(),
+        )?;
         let profiles = self.task_profiles.iter().all(|profile| profile.weight.len() == k && profile.score.len() == k);
         check(profiles, "task_profiles", "one sum per model", &"another number")?;
         Ok(())
     }
 }
-

@@ -39,11 +39,23 @@ const LISTS: [(u16, &str); 10] = [
          classify extract compare draft fix edit answer complete choose tell show convert identify analyze analyse",
     ),
     (class::NEGATION, "not no never none neither nor without except cannot false incorrect least"),
-    (class::CHOICE, "following options option choices answer correct best most statement statements true false above below"),
+    (
+        class::CHOICE,
+        "following options option choices answer correct best most statement statements true false above below",
+    ),
     (class::CHAT, "i me my you your please thanks hello hi we our us"),
-    (class::REASON, "because therefore if then suppose assume given thus hence since although however step steps reason"),
-    (class::QUANTITY, "many much total each every per half twice double more less than hours minutes days dollars cost price"),
-    (class::FORMAT, "json csv table markdown yaml xml bullet bullets paragraph paragraphs sentence sentences words format"),
+    (
+        class::REASON,
+        "because therefore if then suppose assume given thus hence since although however step steps reason",
+    ),
+    (
+        class::QUANTITY,
+        "many much total each every per half twice double more less than hours minutes days dollars cost price",
+    ),
+    (
+        class::FORMAT,
+        "json csv table markdown yaml xml bullet bullets paragraph paragraphs sentence sentences words format",
+    ),
 ];
 
 /// Slots of the hash table: a power of two, at least twice the number of words.

@@ -169,7 +169,7 @@ mod tests {
         let a = features(&Request::new(&[Turn::user("Prove that  the ÄRGER is real")]));
         let b = features(&Request::new(&[Turn::user("prove that\nthe ärger is REAL")]));
         assert_eq!(a.main, b.main);
-        assert_ne!(a.surface, b.surface);
+        assert!(a.surface.iter().zip(&b.surface).any(|(a, b)| a.to_bits() != b.to_bits()));
     }
 
     #[test]

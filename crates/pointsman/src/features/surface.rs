@@ -218,7 +218,9 @@ impl Counts {
                 [b'A'..=b'Z' | b'a'..=b'j', b'.' | b')' | b':', _] | [b'(', b'A'..=b'Z' | b'a'..=b'j', b')'] => {
                     self.option_lines += 1;
                 }
-                [b'-' | b'*' | b'+', b' ', _] | [b'0'..=b'9', b'.' | b')', _] | [b'0'..=b'9', b'0'..=b'9', b'.' | b')'] => {
+                [b'-' | b'*' | b'+', b' ', _]
+                | [b'0'..=b'9', b'.' | b')', _]
+                | [b'0'..=b'9', b'0'..=b'9', b'.' | b')'] => {
                     self.list_lines += 1;
                 }
                 _ => {}
@@ -251,7 +253,11 @@ impl Counts {
     }
 
     /// Turns counts into signals, in the order of [`SURFACE_NAMES`].
-    #[expect(clippy::cast_possible_truncation, reason = "signals are stored in single precision")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "signals are stored in single precision; a mean length is positive"
+    )]
     pub(super) fn finish(
         &self,
         request: &Request<'_>,

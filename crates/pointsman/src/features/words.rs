@@ -139,7 +139,7 @@ pub(super) fn combine(first: u64, second: u64) -> u64 {
     finish(first.rotate_left(17).wrapping_mul(MULTIPLIER) ^ second)
 }
 
-/// Spreads every bit into the high ones, which choose the row of a table (the finaliser of MurmurHash3).
+/// Spreads every bit into the high ones, which choose the row of a table (the finaliser of `MurmurHash3`).
 fn finish(mut hash: u64) -> u64 {
     hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
     hash = (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
