@@ -208,6 +208,6 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     pub(crate) listen: String,
     /// Objective of requests that name none
-    #[arg(long, value_name = "OBJECTIVE")]
+    #[arg(long, value_name = "OBJECTIVE", allow_hyphen_values = true)]
     pub(crate) objective: Option<String>,
 }

@@ -3,6 +3,7 @@
 //! Everything is sorted before it is merged or summed, so that the order of rows and files reaches no result.
 
 use std::collections::BTreeMap;
+use std::hash::BuildHasher;
 
 use crate::builder::{
     Builder, CONFLICTING_CONTEXT, CONFLICTING_TEXT, Draft, NONE, Names, Record, least, merge_context,
@@ -14,7 +15,7 @@ use crate::log::{Content, ContextValue, CostSource, EvalLog, Outcome, Price, Pro
 use crate::messages;
 use crate::nearest::nearest;
 use crate::prices::PriceList;
-use crate::resolve::{Subject, resolve};
+use crate::resolve::{Subject, TextKey, resolve};
 use crate::row::{Kind, narrow};
 use crate::split::Split;
 use crate::text::{hex, normalise, sha256};
@@ -25,9 +26,9 @@ struct Settled {
     /// The draft it began with; others with the same id follow in [`Settled::more`].
     draft: u32,
     more: Vec<u32>,
-    /// First half of the SHA-256 of the normalised text.
-    text_key: [u8; 16],
-    /// The split its text would get.
+    /// Equal for equal normalised texts.
+    text_key: TextKey,
+    /// The split its text would get; `Train` where it does not matter.
     hashed: Split,
     chars: u32,
 }
@@ -132,18 +133,19 @@ impl Builder<'_> {
                     (normalise(&chat.transcript()), chat.chars())
                 }
             };
-            let digest = sha256(normalised.as_bytes());
-            let mut text_key = [0; 16];
-            text_key.copy_from_slice(&digest[..16]);
             settled.push(Settled {
-                id: match &draft.id {
-                    Some(id) => id.to_string(),
-                    None => derived_id(&normalised, digest, &draft.context),
-                },
+                id: draft.id.as_deref().map_or_else(
+                    || {
+                        let group = (draft.group != NONE).then(|| self.groups.names[draft.group as usize].as_str());
+                        derived_id(&normalised, &draft.context, group)
+                    },
+                    str::to_owned,
+                ),
                 draft: u32::try_from(index).expect("fewer than 2^32 drafts"),
                 more: Vec::new(),
-                text_key,
-                hashed: Split::of_text(&normalised),
+                text_key: self.hashes.each_ref().map(|state| state.hash_one(&normalised)),
+                // Hashing every text for nothing takes a tenth of the reading.
+                hashed: if draft.split.is_some() { Split::Train } else { Split::of_text(&normalised) },
                 chars: u32::try_from(chars).unwrap_or(u32::MAX),
             });
         }
@@ -298,22 +300,27 @@ impl Builder<'_> {
             _ => "mixed",
         };
         self.reading.texts_across_splits = resolved.texts_across_splits;
+        self.reading.joined_groups = resolved.joined_groups;
         self.reading.split_source = source.into();
         Ok(resolved.splits)
     }
 }
 
-/// First 16 hexadecimal digits of the SHA-256 of the normalised text; with a context, of text, NUL and context.
-fn derived_id(normalised: &str, digest: [u8; 32], context: &[(String, ContextValue)]) -> String {
-    if context.is_empty() {
-        return hex(&digest[..8]);
+/// First 16 hexadecimal digits of the SHA-256 of the normalised text; with a context or a group, these follow.
+fn derived_id(normalised: &str, context: &[(String, ContextValue)], group: Option<&str>) -> String {
+    if context.is_empty() && group.is_none() {
+        return hex(&sha256(normalised.as_bytes())[..8]);
     }
     let mut bytes = normalised.as_bytes().to_vec();
     for (name, value) in context {
-        bytes.push(0);
+        bytes.extend_from_slice(b"\0context\0");
         bytes.extend_from_slice(name.as_bytes());
         bytes.push(0);
         bytes.extend_from_slice(&digest::context_bytes(value));
+    }
+    if let Some(group) = group {
+        bytes.extend_from_slice(b"\0group\0");
+        bytes.extend_from_slice(group.as_bytes());
     }
     hex(&sha256(&bytes)[..8])
 }
@@ -504,13 +511,13 @@ mod tests {
     fn the_derived_id_is_the_hash_of_the_normalised_text() {
         let normalised = content_key(Kind::Text, " Hello  World ");
         assert_eq!(normalised, "hello world");
-        let digest = sha256(normalised.as_bytes());
         // printf 'hello world' | sha256sum
-        assert_eq!(derived_id(&normalised, digest, &[]), "b94d27b9934d3e08");
+        assert_eq!(derived_id(&normalised, &[], None), "b94d27b9934d3e08");
         let plan = |plan: &str| vec![("plan".to_owned(), ContextValue::Text(plan.to_owned()))];
-        let free = derived_id(&normalised, digest, &plan("free"));
+        let free = derived_id(&normalised, &plan("free"), None);
         assert_ne!(free, "b94d27b9934d3e08");
-        assert_ne!(free, derived_id(&normalised, digest, &plan("paid")));
+        assert_ne!(free, derived_id(&normalised, &plan("paid"), None));
+        assert_ne!(free, derived_id(&normalised, &plan("free"), Some("g")));
     }
 
     #[test]

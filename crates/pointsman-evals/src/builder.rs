@@ -118,6 +118,8 @@ pub(crate) struct Builder<'o> {
     /// Whether model `i` is in the pool; grows with [`Builder::models`].
     wanted: Vec<bool>,
     hasher: RandomState,
+    /// For [`crate::resolve::TextKey`].
+    pub(crate) hashes: [RandomState; 2],
     by_id: Index,
     by_text: Index,
 }
@@ -158,6 +160,7 @@ impl<'o> Builder<'o> {
             rows_not_lines: Vec::new(),
             wanted: Vec::new(),
             hasher: RandomState::new(),
+            hashes: [RandomState::new(), RandomState::new()],
             by_id: Index::default(),
             by_text: Index::default(),
         }
@@ -215,8 +218,9 @@ impl<'o> Builder<'o> {
         let scale = self.options.score_range.unwrap_or((0.0, 1.0));
         match row::validate(raw, scale) {
             Ok(row) => {
-                let draft = self.draft(&row, place);
-                self.describe(draft, &row);
+                let group = row.group.as_deref().map_or(NONE, |name| self.groups.intern(name));
+                let draft = self.draft(&row, group, place);
+                self.describe(draft, group, &row);
                 self.records.push(Record {
                     draft,
                     model,
@@ -293,20 +297,19 @@ impl<'o> Builder<'o> {
     }
 
     /// The draft of a row, new or known.
-    fn draft(&mut self, row: &Row<'_>, place: Place) -> u32 {
+    fn draft(&mut self, row: &Row<'_>, group: u32, place: Place) -> u32 {
         let drafts = &self.drafts;
         let found = if let Some(id) = &row.prompt_id {
             let hash = self.hasher.hash_one(id.as_ref());
             self.by_id.find(hash, |draft| drafts[draft as usize].id.as_deref() == Some(id.as_ref()))
         } else {
             let (kind, text) = row.content.as_ref().expect("a row without an id has a text");
-            let hash = self.hasher.hash_one((kind == &Kind::Text, text.as_ref()));
+            let hash = self.hasher.hash_one((kind == &Kind::Text, text.as_ref(), group));
             self.by_text.find(hash, |draft| {
                 let draft = &drafts[draft as usize];
-                draft
-                    .content
-                    .as_ref()
-                    .is_some_and(|known| known.0 == *kind && *known.1 == **text && *draft.context == *row.context)
+                draft.group == group
+                    && *draft.context == *row.context
+                    && draft.content.as_ref().is_some_and(|known| known.0 == *kind && *known.1 == **text)
             })
         };
         let hash = match found {
@@ -325,7 +328,7 @@ impl<'o> Builder<'o> {
             id: row.prompt_id.as_deref().map(Into::into),
             content: row.content.as_ref().map(|(kind, text)| (*kind, text.as_ref().into())),
             context: row.context.clone().into(),
-            group: NONE,
+            group,
             task: NONE,
             dataset: NONE,
             split: None,
@@ -356,10 +359,9 @@ impl<'o> Builder<'o> {
     }
 
     /// Merges what a row says about its prompt.
-    fn describe(&mut self, draft: u32, row: &Row<'_>) {
+    fn describe(&mut self, draft: u32, group: u32, row: &Row<'_>) {
         let task = row.task.as_deref().map_or(NONE, |name| self.tasks.intern(name));
         let dataset = row.dataset.as_deref().map_or(NONE, |name| self.datasets.intern(name));
-        let group = row.group.as_deref().map_or(NONE, |name| self.groups.intern(name));
         if let Some(source) = &row.source {
             count_source(&mut self.reading.sources, source);
         }

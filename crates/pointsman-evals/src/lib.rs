@@ -19,7 +19,8 @@
 //! - Neither the order of rows or files nor the form of the files reaches a result: the same data give the same
 //!   `data_sha256` and `split_sha256`. (CSV has no types: there a `context.*` value that reads as a JSON number or
 //!   flag is one.)
-//! - Splits are made here and nowhere else, and the same text never falls on two sides, see [`split`].
+//! - Splits are made here and nowhere else. A group never straddles two; nor does a text, unless the `split` column
+//!   or its groups say so, and then it is counted, see [`split`].
 //! - A missing cell is missing, never zero; a cost that is not known is not a number, never zero.
 //! - A row that cannot be used is counted by reason and shown, see [`Reading::rejected`]; a scale that cannot be
 //!   right, or a log with nothing usable, is an [`Error`], and [`Error::hint`] gives the remedy.
@@ -28,8 +29,8 @@
 //! # Rules
 //!
 //! - *Prompt id*: `prompt_id`, else the first 16 hexadecimal digits of the SHA-256 of the normalised text
-//!   ([`text::normalise`]); with a context, of the text followed by it. Texts that normalise to the same are one
-//!   prompt, shown as the least of them. One `prompt_id` with texts that do not, or with two values of one
+//!   ([`text::normalise`]); with a context or a group, of the text followed by them. Texts that normalise to the
+//!   same are one prompt, shown as the least of them. One `prompt_id` with texts that do not, or with two values of one
 //!   `context.*` column, loses all its rows: none of them can be trusted.
 //! - *What rows say of a prompt*: the least `task`, `dataset` and `group`, the largest `weight`, the earliest
 //!   `timestamp`. Two `split`s of one prompt, or of one group, are an error.
@@ -47,7 +48,7 @@
 //! | [`split`] | split names, and the rule that makes them |
 //! | [`prices`] | the form of price lists |
 //! | [`text`] | normalisation |
-//! | [`write`] | writing the table |
+//! | [`mod@write`] | writing the table |
 //! | [`synthetic`] | a seeded generator of logs for demonstrations and tests |
 //!
 //! Inside: the forms (`parquet`, `delimited`, `jsonl`) make `row::RawRow`s of what they find and push them into a
@@ -74,6 +75,7 @@ mod options;
 mod parquet;
 pub mod prices;
 mod read;
+mod request;
 mod resolve;
 mod row;
 pub mod split;

@@ -152,8 +152,10 @@ pub struct Reading {
     pub ignored_columns: Vec<String>,
     /// Accepted rows that repeat another's prompt, model and `repeat` index: most likely the same run twice.
     pub duplicate_runs: u64,
-    /// Distinct texts that the `split` column puts on more than one side, under different `prompt_id`s.
+    /// Distinct texts that fall on more than one side, because the `split` column or their groups say so.
     pub texts_across_splits: u64,
+    /// Groups that share a `prompt_id` with another group, and so its split.
+    pub joined_groups: u64,
     /// Accepted rows by `source`; after the first hundred values, the rest under `(others)`.
     pub sources: BTreeMap<String, u64>,
     /// Whether splits came from the log (`column`), were made here (`hash`) or both (`mixed`).

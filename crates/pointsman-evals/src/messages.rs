@@ -1,78 +1,44 @@
 //! Chat messages in a log: whether they parse, their text, and one way of writing them.
 
-use serde::Deserialize;
+use pointsman::{Conversation, Role};
 use serde_json::Value;
 
 /// Parsed messages: what of them is text.
 #[derive(Debug)]
-pub(crate) struct Chat {
-    /// Role and text of each turn, in order.
-    turns: Vec<(String, String)>,
-}
+pub(crate) struct Chat(Conversation);
 
-#[derive(Deserialize)]
-struct Message {
-    role: String,
-    #[serde(default)]
-    content: Option<Body>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Body {
-    Text(String),
-    Parts(Vec<Part>),
-}
-
-#[derive(Deserialize)]
-struct Part {
-    #[serde(rename = "type")]
-    _kind: String,
-    #[serde(default)]
-    text: Option<String>,
-}
-
-/// Parses a JSON array of `{role, content}`, content a string, an array of parts, or null (a turn of tool calls).
-pub(crate) fn parse(json: &str) -> Result<Chat, serde_json::Error> {
-    let messages: Vec<Message> = serde_json::from_str(json)?;
-    if messages.is_empty() {
-        return Err(serde::de::Error::custom("no messages"));
-    }
-    Ok(Chat {
-        turns: messages
-            .into_iter()
-            .map(|message| {
-                let text = match message.content {
-                    None => String::new(),
-                    Some(Body::Text(text)) => text,
-                    Some(Body::Parts(parts)) => {
-                        parts.into_iter().filter_map(|part| part.text).collect::<Vec<_>>().join("\n")
-                    }
-                };
-                (message.role, text)
-            })
-            .collect(),
-    })
+/// Parses a JSON array of messages, exactly as serving does.
+pub(crate) fn parse(json: &str) -> Result<Chat, pointsman::Error> {
+    Conversation::from_json(json).map(Chat)
 }
 
 impl Chat {
     /// Whether no turn has any text.
     pub(crate) fn is_blank(&self) -> bool {
-        self.turns.iter().all(|(_, text)| text.trim().is_empty())
+        self.0.turns().iter().all(|turn| turn.text.trim().is_empty())
     }
 
     /// Unicode characters of all turns.
     pub(crate) fn chars(&self) -> usize {
-        self.turns.iter().map(|(_, text)| text.chars().count()).sum()
+        self.0.turns().iter().map(|turn| turn.text.chars().count()).sum()
     }
 
     /// One text for the whole conversation: of a single user turn its text, so that it equals the same `prompt`;
     /// else every turn with its role.
     pub(crate) fn transcript(&self) -> String {
-        match self.turns.as_slice() {
-            [(role, text)] if role == "user" => text.clone(),
-            turns => turns.iter().flat_map(|(role, text)| [role, ": ", text, "\n"]).collect(),
+        match self.0.turns().as_slice() {
+            [turn] if turn.role == Role::User => turn.text.to_owned(),
+            turns => turns.iter().flat_map(|turn| [role(turn.role), ": ", turn.text, "\n"]).collect(),
         }
+    }
+}
+
+fn role(role: Role) -> &'static str {
+    match role {
+        Role::System => "system",
+        Role::User => "user",
+        Role::Assistant => "assistant",
+        Role::Tool => "tool",
     }
 }
 
@@ -127,7 +93,7 @@ mod tests {
             r#""Hi""#,
             r#"[{"content":"Hi"}]"#,
             r#"[{"role":"user","content":3}]"#,
-            r#"[{"role":"user","content":[{"text":"no type"}]}]"#,
+            r#"[{"role":"robot","content":"Hi"}]"#,
         ] {
             assert!(parse(bad).is_err(), "{bad}");
         }

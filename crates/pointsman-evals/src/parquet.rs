@@ -18,8 +18,8 @@ use crate::read::Sink;
 use crate::row::{Cell, RawRow};
 
 /// Rows decoded at a time. Bounds the memory of a text column that the file does not store as a dictionary:
-/// 65,536 prompts of a kilobyte are 64 MiB. Smaller slices decode the pages before them more often.
-const SLICE_ROWS: usize = 65_536;
+/// 131,072 prompts of a kilobyte are 128 MiB. Smaller slices decompress the pages before them more often.
+const SLICE_ROWS: usize = 131_072;
 
 /// The bytes a Parquet file begins and ends with.
 const MAGIC: &[u8; 4] = b"PAR1";

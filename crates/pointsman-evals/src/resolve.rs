@@ -5,6 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use crate::error::Error;
 use crate::split::Split;
 
+/// Two independent hashes of a normalised text; equal only for equal texts, but for one chance in 2^128 a pair.
+pub(crate) type TextKey = [u64; 2];
+
 /// What matters of one prompt here.
 #[derive(Debug)]
 pub(crate) struct Subject<'a> {
@@ -13,8 +16,8 @@ pub(crate) struct Subject<'a> {
     /// The split its text would get.
     pub(crate) hashed: Split,
     /// Equal for equal texts.
-    pub(crate) text_key: [u8; 16],
-    /// Every group it was seen in.
+    pub(crate) text_key: TextKey,
+    /// Every group it was seen in: several only if a `prompt_id` of the log is.
     pub(crate) groups: Vec<&'a str>,
 }
 
@@ -22,68 +25,92 @@ pub(crate) struct Subject<'a> {
 #[derive(Debug)]
 pub(crate) struct Resolved {
     pub(crate) splits: Vec<Split>,
-    /// Distinct texts that the `split` column puts on more than one side.
+    /// Distinct texts that fall on more than one side.
     pub(crate) texts_across_splits: u64,
+    /// Groups that share a prompt with another, and so its split.
+    pub(crate) joined_groups: u64,
 }
 
-/// Settles the splits. In this order: the prompt's own; its group's; that of the prompts it is joined with
-/// through groups and equal texts, if they agree; else by hash, see [`crate::split`].
+/// Settles the splits. In this order: the prompt's own; with a group, that of its group, else of the groups joined
+/// with it, else by the hash of the least of them; without one, that of the same text, else by the hash of the text.
 ///
 /// # Errors
 ///
 /// [`Error::SplitConflict`] if the column gives one group two splits.
 pub(crate) fn resolve(subjects: &[Subject<'_>]) -> Result<Resolved, Error> {
-    let by_group = splits_of_groups(subjects)?;
-
-    // Nodes: one per prompt, then one per group; an edge where a prompt is of a group or of a known text.
-    let group_index: BTreeMap<&str, usize> =
-        by_group.keys().enumerate().map(|(index, group)| (*group, subjects.len() + index)).collect();
-    let mut sets = DisjointSets::new(subjects.len() + group_index.len());
-    let mut first_of_text: HashMap<[u8; 16], usize> = HashMap::with_capacity(subjects.len());
-    for (index, subject) in subjects.iter().enumerate() {
-        let first = *first_of_text.entry(subject.text_key).or_insert(index);
-        sets.union(index, first);
-        for group in &subject.groups {
-            sets.union(index, group_index[group]);
+    let of_group = splits_of_groups(subjects)?;
+    let index: HashMap<&str, usize> = of_group.keys().enumerate().map(|(index, group)| (*group, index)).collect();
+    let mut sets = DisjointSets::new(of_group.len());
+    for subject in subjects {
+        for pair in subject.groups.windows(2) {
+            sets.union(index[pair[0]], index[pair[1]]);
         }
     }
-
-    // Per set: its least group and the splits its members have of their own.
-    let mut least_group: HashMap<usize, &str> = HashMap::new();
-    for (group, node) in &group_index {
-        // Groups come in order, so the first stays.
-        least_group.entry(sets.find(*node)).or_insert(group);
+    // Groups are indexed in the order of their names, so the root of a set is its least group.
+    let names: Vec<&str> = of_group.keys().copied().collect();
+    let mut members = vec![0_u64; names.len()];
+    let mut of_set = vec![Agreement::default(); names.len()];
+    for (node, own) in of_group.values().enumerate() {
+        let root = sets.find(node);
+        members[root] += 1;
+        of_set[root].add(*own);
     }
-    let mut own_of_set: HashMap<usize, Vec<Split>> = HashMap::new();
-    let mut own_of_text: HashMap<usize, Vec<Split>> = HashMap::new();
-    for (index, subject) in subjects.iter().enumerate() {
-        if let Some(own) = subject.own {
-            add(own_of_set.entry(sets.find(index)).or_default(), own);
-            add(own_of_text.entry(first_of_text[&subject.text_key]).or_default(), own);
-        }
+    let mut of_text: HashMap<TextKey, Agreement> = HashMap::new();
+    for subject in subjects.iter().filter(|subject| subject.groups.is_empty()) {
+        of_text.entry(subject.text_key).or_default().add(subject.own);
     }
-    let across =
-        (0..subjects.len()).filter(|index| own_of_text.get(index).is_some_and(|splits| splits.len() > 1)).count();
 
-    let splits = subjects
+    let splits: Vec<Split> = subjects
         .iter()
-        .enumerate()
-        .map(|(index, subject)| {
-            let set = sets.find(index);
-            let of_group = || subject.groups.iter().find_map(|group| by_group[group]);
-            let of_set = || match own_of_set.get(&set).map(Vec::as_slice) {
-                Some([only]) => Some(*only),
-                _ => None,
+        .map(|subject| {
+            if let Some(own) = subject.own {
+                return own;
+            }
+            let Some(group) = subject.groups.first() else {
+                return of_text[&subject.text_key].split().unwrap_or(subject.hashed);
             };
-            subject
-                .own
-                .or_else(of_group)
-                .or_else(of_set)
-                .or_else(|| least_group.get(&set).map(|group| Split::of_group(group)))
-                .unwrap_or(subject.hashed)
+            let root = sets.find(index[group]);
+            let direct = subject.groups.iter().find_map(|group| of_group[group]);
+            direct.or(of_set[root].split()).unwrap_or_else(|| Split::of_group(names[root]))
         })
         .collect();
-    Ok(Resolved { splits, texts_across_splits: across as u64 })
+
+    let mut sides: HashMap<TextKey, Agreement> = HashMap::with_capacity(subjects.len());
+    let mut texts_across_splits = 0;
+    for (subject, split) in subjects.iter().zip(&splits) {
+        let side = sides.entry(subject.text_key).or_default();
+        let agreed = *side != Agreement::Several;
+        side.add(Some(*split));
+        texts_across_splits += u64::from(agreed && *side == Agreement::Several);
+    }
+    Ok(Resolved { splits, texts_across_splits, joined_groups: members.into_iter().filter(|n| *n > 1).sum() })
+}
+
+/// The split that some prompts have in common.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+enum Agreement {
+    #[default]
+    None,
+    One(Split),
+    Several,
+}
+
+impl Agreement {
+    fn add(&mut self, split: Option<Split>) {
+        let Some(split) = split else { return };
+        *self = match *self {
+            Self::None => Self::One(split),
+            Self::One(known) if known == split => Self::One(known),
+            Self::One(_) | Self::Several => Self::Several,
+        };
+    }
+
+    fn split(self) -> Option<Split> {
+        match self {
+            Self::One(split) => Some(split),
+            Self::None | Self::Several => None,
+        }
+    }
 }
 
 /// The groups that occur, and the split the column gives to each.
@@ -107,12 +134,6 @@ fn splits_of_groups<'a>(subjects: &[Subject<'a>]) -> Result<BTreeMap<&'a str, Op
         }
     }
     Ok(by_group)
-}
-
-fn add(splits: &mut Vec<Split>, split: Split) {
-    if !splits.contains(&split) {
-        splits.push(split);
-    }
 }
 
 /// Union-find with path halving; the root is the least member, so it does not depend on the order of unions.
@@ -142,7 +163,7 @@ mod tests {
     use super::*;
 
     fn subject<'a>(text: u8, own: Option<Split>, groups: &[&'a str]) -> Subject<'a> {
-        Subject { own, hashed: Split::Train, text_key: [text; 16], groups: groups.to_vec() }
+        Subject { own, hashed: Split::Train, text_key: [text.into(); 2], groups: groups.to_vec() }
     }
 
     /// Group names whose hash says `split`.
@@ -186,21 +207,40 @@ mod tests {
     }
 
     #[test]
-    fn groups_that_share_a_text_stay_together() {
+    fn groups_that_share_a_prompt_stay_together() {
         let (a, b) = (group_of(Split::Train), group_of(Split::Test));
-        let subjects = [subject(1, None, &[&a]), subject(1, None, &[&b]), subject(2, None, &[&b])];
-        let splits = resolve(&subjects).expect("no conflict").splits;
-        assert!(splits.iter().all(|split| *split == splits[0]), "{splits:?}");
-        assert_eq!(splits[0], Split::of_group(a.as_str().min(&b)));
+        let subjects = [subject(1, None, &[&a, &b]), subject(2, None, &[&a]), subject(3, None, &[&b])];
+        let resolved = resolve(&subjects).expect("no conflict");
+        assert_eq!(resolved.splits, [Split::of_group(a.as_str().min(&b)); 3]);
+        assert_eq!(resolved.joined_groups, 2);
     }
 
     #[test]
-    fn a_text_on_two_sides_of_the_column_is_counted() {
+    fn groups_that_share_a_text_do_not() {
+        // Else every user who ever said hello would be in one set.
+        let (a, b) = (group_of(Split::Train), group_of(Split::Test));
+        let subjects = [subject(1, None, &[&a]), subject(1, None, &[&b]), subject(1, None, &[])];
+        let resolved = resolve(&subjects).expect("no conflict");
+        assert_eq!(resolved.splits, [Split::Train, Split::Test, Split::Train]);
+        assert_eq!((resolved.joined_groups, resolved.texts_across_splits), (0, 1));
+    }
+
+    #[test]
+    fn a_prompt_without_a_split_follows_its_text() {
+        let subjects = [subject(1, Some(Split::Test), &[]), subject(1, None, &[])];
+        assert_eq!(resolve(&subjects).expect("no conflict").splits, [Split::Test; 2]);
+    }
+
+    #[test]
+    fn a_text_on_two_sides_of_the_column_is_counted_once() {
         let subjects = [
             subject(1, Some(Split::Test), &[]),
             subject(1, Some(Split::Train), &[]),
+            subject(1, None, &[]),
             subject(2, Some(Split::Train), &[]),
         ];
-        assert_eq!(resolve(&subjects).expect("no conflict").texts_across_splits, 1);
+        let resolved = resolve(&subjects).expect("no conflict");
+        assert_eq!(resolved.texts_across_splits, 1);
+        assert_eq!(resolved.splits[2], Split::Train, "by its hash");
     }
 }

@@ -4,8 +4,10 @@
 //! SHA-256(`"split-v1"` + NUL + normalised text), see [`crate::text::normalise`]; `u mod 100 < 80` is
 //! `train`, the rest `test`. So the same text falls on the same side in every log, whatever the order of rows.
 //! Where the log has a `group`, the group takes the place of the text (`"split-v1"` + NUL + `"group"` + NUL +
-//! group): a conversation, user or document never straddles the sides. Prompts that share a group or a text
-//! are joined first, and the joined set takes the name of its least group; so both promises hold together.
+//! group): a conversation, user or document never straddles the sides. Groups that share a `prompt_id` are
+//! joined and take the name of the least of them. Groups that only share a text are not joined, or every user who
+//! ever said hello would be in one set; such texts follow their groups, and
+//! [`crate::Reading::texts_across_splits`] counts those that fall on both sides.
 
 use std::fmt;
 use std::str::FromStr;

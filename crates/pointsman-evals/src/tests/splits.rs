@@ -62,15 +62,24 @@ fn a_group_stays_together() {
 }
 
 #[test]
-fn a_prompt_of_two_groups_joins_them() {
-    // g1 and g2 fall on different sides by themselves; the shared text keeps them on one.
+fn an_id_in_two_groups_joins_them_and_a_text_does_not() {
+    // The two groups fall on different sides by themselves.
     let names: Vec<String> = (0..50).map(|i| format!("g{i}")).collect();
     let train = names.iter().find(|name| Split::of_group(name) == Split::Train).expect("most are");
     let test = names.iter().find(|name| Split::of_group(name) == Split::Test).expect("some are");
-    let log =
-        csv(&format!("prompt,model,score,group\nshared,a,1,{train}\nshared,b,1,{test}\nx,a,1,{train}\ny,a,1,{test}\n"))
-            .expect("valid");
+    let rows = [("1", "shared", train), ("1", "shared", test), ("2", "x", train), ("3", "y", test)];
+    let with_ids = rows.map(|(id, text, group)| format!("{id},{text},a,1,{group}")).join("\n");
+    let log = csv(&format!("prompt_id,prompt,model,score,group\n{with_ids}")).expect("valid");
     assert!(log.prompts.iter().all(|prompt| prompt.split == log.prompts[0].split));
+    assert_eq!((log.prompts.len(), log.reading.joined_groups), (3, 2));
+
+    let without = rows.map(|(_, text, group)| format!("{text},a,1,{group}")).join("\n");
+    let log = csv(&format!("prompt,model,score,group\n{without}")).expect("valid");
+    for prompt in &log.prompts {
+        assert_eq!(prompt.split, Split::of_group(prompt.group.as_deref().expect("every prompt has one")));
+    }
+    assert_eq!((log.prompts.len(), log.reading.joined_groups), (4, 0));
+    assert_eq!(log.reading.texts_across_splits, 1);
 }
 
 #[test]
