@@ -45,6 +45,9 @@ fn classify(error: &anyhow::Error) -> (u8, Option<String>) {
             let input = matches!(error, BadRecipe { .. } | Prompt { .. } | RecipeSyntax(_) | TooFew { .. });
             return (if input { 2 } else { 1 }, error.hint().map(str::to_owned));
         }
+        if let Some(error) = cause.downcast_ref::<pointsman_server::Error>() {
+            return (2, error.hint().map(str::to_owned));
+        }
         if let Some(error) = cause.downcast_ref::<pointsman::Error>() {
             return (2, error.hint().map(str::to_owned));
         }

@@ -1,0 +1,18 @@
+//! Identifiers that do not repeat, not even across restarts, and that nobody can guess.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A counter under two keyed hashes, whose keys the process draws at its start: 128 bits per identifier.
+#[derive(Debug, Default)]
+pub(crate) struct Ids {
+    keys: [RandomState; 2],
+    next: AtomicU64,
+}
+
+impl Ids {
+    pub(crate) fn next(&self, prefix: &str) -> String {
+        let count = self.next.fetch_add(1, Ordering::Relaxed);
+        format!("{prefix}-{:016x}{:016x}", self.keys[0].hash_one(count), self.keys[1].hash_one(count))
+    }
+}

@@ -1,0 +1,74 @@
+//! Start and end.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use pointsman::{Objective, Router};
+
+use super::artifact::{Latencies, router};
+use super::client::{Reply, Running, loopback};
+use crate::{Error, Server, Settings};
+
+#[test]
+fn a_request_in_flight_is_finished() {
+    let server = Running::new();
+    let address = server.address;
+    let mut idle = server.connect();
+    let mut stream = server.connect();
+    stream
+        .write_all(b"POST /v1/route HTTP/1.1\r\nhost: test\r\ncontent-length: 19\r\n\r\n{\"prompt\"")
+        .expect("the server reads");
+    // A reply on another connection shows that the server has had time to accept these.
+    assert_eq!(server.get("/health").status, 200);
+    std::thread::sleep(Duration::from_millis(50));
+    let ended = server.stop();
+    assert_eq!(idle.read(&mut [0]).expect("closed, not reset"), 0, "an idle connection is closed at once");
+    assert!(TcpStream::connect(address).is_err(), "no new connection is taken");
+    stream.write_all(b": \"hello\"}").expect("the server still reads");
+    let reply = Reply::read(&mut stream);
+    assert_eq!((reply.status, reply.header("connection")), (200, Some("close")));
+    assert_eq!(ended.join().expect("no panic"), 0);
+}
+
+#[test]
+fn what_is_open_after_the_drain_timeout_is_cut() {
+    let settings = Settings { drain_timeout: Duration::from_millis(100), ..loopback() };
+    let server = Running::with(Latencies::Known, settings);
+    let mut stream = server.connect();
+    stream
+        .write_all(b"POST /v1/route HTTP/1.1\r\nhost: test\r\ncontent-length: 100\r\n\r\n{")
+        .expect("the server reads");
+    assert_eq!(server.get("/health").status, 200);
+    std::thread::sleep(Duration::from_millis(50));
+    let started = Instant::now();
+    assert_eq!(server.stop().join().expect("no panic"), 1);
+    assert!(started.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn bad_settings_end_the_start() {
+    let start = |settings| Server::new(&router(Latencies::Unknown), settings).expect_err("refused");
+    let error = start(Settings { max_body_bytes: 0, ..loopback() });
+    assert_eq!(error.to_string(), "settings: `max_body_bytes` expected at least 1, got 0");
+    let error = start(Settings { read_timeout: Duration::ZERO, ..loopback() });
+    assert_eq!(error.to_string(), "settings: `read_timeout` expected a time above 0, got 0");
+    let error = start(Settings { objective: Objective::Fast, ..loopback() });
+    assert!(matches!(error, Error::Router(pointsman::Error::NoLatency)));
+    assert!(error.hint().is_some());
+    let artifact = pointsman::artifact::Artifact::from_bytes(&super::artifact::bytes(Latencies::Known), "test");
+    let unsaved = Router::from_artifact(artifact.expect("a valid artifact"));
+    assert!(matches!(Server::new(&unsaved, loopback()), Err(Error::NoIdentity)));
+}
+
+#[test]
+fn an_address_that_cannot_be_bound_is_named() {
+    let running = Running::new();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    for listen in [running.address.to_string(), "127.0.0.1".into(), "127.0.0.1:99999".into()] {
+        let settings = Settings { listen: listen.clone(), ..loopback() };
+        let server = Server::new(&router(Latencies::Known), settings).expect("not looked at yet");
+        let error = runtime.block_on(server.bind()).expect_err("not an address to listen on");
+        assert_eq!(error.to_string(), format!("listen: `{listen}` cannot be bound"));
+    }
+}
