@@ -1,2 +1,13 @@
-//! x
-fn main() {}
+//! The real binary over real files: what it prints, what it writes, how it ends.
+//!
+//! A test of package `pointsman-cli`, because cargo builds a binary for the tests of its own package only.
+#![forbid(unsafe_code)]
+
+mod broken;
+mod controls;
+mod demo;
+mod lines;
+mod printed;
+mod route;
+mod workbench;
+mod workflow;

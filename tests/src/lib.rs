@@ -1,1 +1,24 @@
-//! x
+//! Everything that crosses a crate boundary; this library holds what several test programs share.
+//!
+//! | test | asks |
+//! |---|---|
+//! | `property` | does it hold for any text, any policy, any artifact |
+//! | `formats` | does every released artifact open and predict the same bits; is every damaged one refused |
+//! | `allocations` | does routing allocate after warm-up |
+//! | `features` | do training and serving see the same features |
+//! | `determinism` | does the same log give the same artifact |
+//! | `snapshots` | what do errors say |
+//! | `e2e` (of package `pointsman-cli`) | does the binary do what it promises, over real files |
+//!
+//! # Modules
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`logs`] | evaluation logs to test on |
+//! | [`requests`] | logged prompts as the requests that serving would get |
+//! | [`fixture`] | the committed artifact and what it must predict |
+#![forbid(unsafe_code)]
+
+pub mod fixture;
+pub mod logs;
+pub mod requests;

@@ -28,7 +28,10 @@ pub(crate) fn head(data: &Dataset, model: usize, rows: &[usize], price: Option<&
     let cells = || cells_of(data, model, rows);
     let with_usd = cells().filter(|(_, cell)| cell.cost_source == CostSource::Observed).count();
     let with_tokens = cells().filter(|(_, cell)| !cell.output_tokens.is_nan()).count();
-    let target = if price.is_some() && (with_tokens > 0 || with_usd == 0) {
+    let unknown = cells().all(|(_, cell)| cell.cost_source == CostSource::Unknown);
+    let target = if price.is_none() && unknown {
+        CostTarget::Unknown
+    } else if price.is_some() && (with_tokens > 0 || with_usd == 0) {
         CostTarget::OutputTokens
     } else {
         CostTarget::CostUsd

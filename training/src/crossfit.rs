@@ -308,6 +308,7 @@ fn fit_costs(
                     CostTarget::OutputTokens => f64::from(cell.output_tokens),
                     CostTarget::CostUsd if cell.cost_source == CostSource::Unknown => f64::NAN,
                     CostTarget::CostUsd => cell.cost_usd,
+                    CostTarget::Unknown => f64::NAN,
                 }
             })?;
         weights.cost_weight.extend(regression.weight);
@@ -326,7 +327,7 @@ fn fit_costs(
 fn nothing_known(head: CostHead, pricing: &Pricing<'_>) -> f64 {
     match head.target {
         CostTarget::OutputTokens => pricing.assume_output_tokens.max(1e-3),
-        CostTarget::CostUsd => 1e-12,
+        CostTarget::CostUsd | CostTarget::Unknown => 1e-12,
     }
 }
 

@@ -52,7 +52,8 @@ pub struct Progress {
 
 /// Fits a router to the train split of `log`.
 ///
-/// Same log, recipe and machine: same bytes, whatever the number of threads. Other splits are not looked at.
+/// Same log, recipe and machine: same bytes, but for the number of threads recorded in the document. Other splits are
+/// not looked at.
 ///
 /// # Errors
 /// [`Error::TooFew`] with fewer than 30 prompts or 2 models; the other variants are defects of ours.

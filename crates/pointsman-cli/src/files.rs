@@ -9,9 +9,18 @@ use anyhow::Context;
 use crate::failure::unusable;
 
 /// Checks, before any work is done, that `path` can be written to later.
-pub(crate) fn check_writable(path: &Path) -> anyhow::Result<()> {
+///
+/// What is there already must be an ordinary file and none of the `inputs`, since it will be replaced.
+pub(crate) fn check_writable(path: &Path, inputs: &[&Path]) -> anyhow::Result<()> {
     if path.is_dir() {
         return Err(unusable(format!("output `{}`: is a folder, expected a file name", path.display())));
+    }
+    if path.exists() && !path.is_file() {
+        return Err(unusable(format!("output `{}`: exists and is no ordinary file", path.display())));
+    }
+    let same = |input: &&Path| matches!((path.canonicalize(), input.canonicalize()), (Ok(a), Ok(b)) if a == b);
+    if inputs.iter().any(same) {
+        return Err(unusable(format!("output `{}`: is an input too, and would be overwritten", path.display())));
     }
     let folder = folder(path);
     if !folder.is_dir() {

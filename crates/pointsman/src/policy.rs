@@ -67,6 +67,30 @@ pub struct Limits {
     pub needs: Capabilities,
 }
 
+impl Limits {
+    /// Checks every number against its domain.
+    ///
+    /// # Errors
+    /// [`Error::BadPolicy`] naming the first field outside its domain. An unchecked NaN excludes nothing or everything,
+    /// never panics.
+    pub fn validate(&self) -> Result<(), Error> {
+        let amount = |x: f64| x >= 0.0 && x.is_finite();
+        for (field, value, holds, expected) in [
+            ("max_cost_usd", self.max_cost_usd, self.max_cost_usd.is_none_or(amount), "0 or more USD"),
+            (
+                "min_quality",
+                self.min_quality,
+                self.min_quality.is_none_or(|quality| (0.0..=1.0).contains(&quality)),
+                "a quality from 0 to 1",
+            ),
+            ("max_latency_ms", self.max_latency_ms, self.max_latency_ms.is_none_or(amount), "0 or more milliseconds"),
+        ] {
+            domain(field, value.unwrap_or_default(), holds, expected)?;
+        }
+        Ok(())
+    }
+}
+
 /// What stands against quality in the objective.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Currency {
@@ -93,7 +117,11 @@ impl Objective {
     /// `fast` for a router that knows no latencies.
     pub fn resolve(&self, document: &Document) -> Result<Tradeoff, Error> {
         let curve = &document.curve;
-        let cost = |lambda| Ok(Tradeoff { lambda, currency: Currency::Cost });
+        // A router that knows no cost has nothing to weigh against quality.
+        let costs_known = document.statics.iter().any(|means| means.cost_usd.is_some());
+        let cost = |lambda| {
+            Ok(Tradeoff { lambda: if costs_known { lambda } else { f64::INFINITY }, currency: Currency::Cost })
+        };
         match self {
             Self::Default => match document.decision.default_lambda {
                 Some(lambda) => cost(lambda),
@@ -226,6 +254,15 @@ mod tests {
         assert!(matches("a?c*e", "abcde"));
         assert!(!matches("gpt-4", "gpt-4o"));
         assert!(!matches("?", ""));
+    }
+
+    #[test]
+    fn limits_have_domains() {
+        let limits = |max_cost_usd, min_quality| Limits { max_cost_usd, min_quality, ..Limits::default() };
+        assert!(limits(Some(0.0), Some(1.0)).validate().is_ok());
+        for bad in [limits(Some(f64::NAN), None), limits(Some(-1.0), None), limits(None, Some(7.0))] {
+            assert!(bad.validate().is_err(), "{bad:?}");
+        }
     }
 
     #[test]

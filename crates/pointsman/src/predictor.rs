@@ -26,7 +26,7 @@ pub struct Predictions {
     pub quality_se: Vec<f32>,
     /// Expected input tokens, `[k]`.
     pub input_tokens: Vec<f32>,
-    /// Expected output tokens, `[k]`; NaN for a model whose cost is predicted in USD directly.
+    /// Expected output tokens, `[k]`; NaN for a model whose cost is predicted in USD directly, or not at all.
     pub output_tokens: Vec<f32>,
     /// Expected USD per call, `[k]`; NaN for a model whose cost follows from tokens and price.
     pub direct_cost_usd: Vec<f32>,
@@ -199,6 +199,7 @@ impl Predictor {
             let (output_tokens, cost) = match head.target {
                 CostTarget::OutputTokens => (value, f32::NAN),
                 CostTarget::CostUsd => (f32::NAN, value),
+                CostTarget::Unknown => (f32::NAN, f32::NAN),
             };
             out.output_tokens.push(output_tokens);
             out.direct_cost_usd.push(cost);

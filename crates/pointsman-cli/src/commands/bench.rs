@@ -1,6 +1,6 @@
 //! `pointsman bench`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use pointsman::Router;
 use pointsman_bench::{BenchOptions, BenchReport, PredictionCoverage, PromptListing, RouterEntry, html};
@@ -15,8 +15,10 @@ use crate::text::bench_table;
 
 pub(crate) fn run(args: &Bench) -> anyhow::Result<()> {
     let json_to_stdout = args.json.as_deref() == Some(Path::new("-"));
+    let read = args.log.logs.iter().chain(&args.router).chain(&args.predictions).chain(&args.train_log);
+    let inputs: Vec<&Path> = read.map(PathBuf::as_path).collect();
     for output in args.json.iter().filter(|_| !json_to_stdout).chain(&args.html) {
-        check_writable(output)?;
+        check_writable(output, &inputs)?;
     }
     // Routers first: loading is quick and their faults should not wait for the log.
     let routers = args.router.iter().map(|path| entry(path)).collect::<anyhow::Result<Vec<_>>>()?;
@@ -57,7 +59,7 @@ pub(crate) fn measure(
     log: &EvalLog,
     settings: &BenchOptions<'_>,
     routers: Vec<RouterEntry>,
-    predictions: &[std::path::PathBuf],
+    predictions: &[PathBuf],
 ) -> anyhow::Result<BenchReport> {
     let progress_bar = bar("measuring", 0);
     let report = pointsman_bench::run(log, settings, routers, predictions, &mut |progress| {

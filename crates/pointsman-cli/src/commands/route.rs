@@ -25,6 +25,7 @@ pub(crate) fn run(args: &Route) -> anyhow::Result<()> {
     };
     let bound = router.bind(&router.default_catalog(), &policy)?;
     let limits = Limits { max_cost_usd: args.max_cost, min_quality: args.min_quality, ..Limits::default() };
+    limits.validate()?;
     if args.stdin {
         return lines(&bound, &limits);
     }

@@ -1,6 +1,6 @@
 //! `pointsman train`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use pointsman_evals::EvalLog;
@@ -13,7 +13,8 @@ use crate::terminal::{bar, print, say};
 use crate::text::training_summary;
 
 pub(crate) fn run(args: &Train) -> anyhow::Result<()> {
-    check_writable(&args.output)?;
+    let inputs: Vec<&Path> = args.log.logs.iter().map(PathBuf::as_path).collect();
+    check_writable(&args.output, &inputs)?;
     let recipe = recipe(args)?;
     let log = read_logs(&args.log)?;
     let trained = train(&log, &recipe, args.log.reading.assume_output_tokens)?;

@@ -113,6 +113,8 @@ pub enum CostTarget {
     OutputTokens,
     /// USD per call, where the log held costs but no tokens or no price.
     CostUsd,
+    /// Nothing: the log knew no model's cost, and the router weighs quality alone.
+    Unknown,
 }
 
 /// A list price.

@@ -47,6 +47,7 @@ impl Artifact {
     /// # Panics
     /// Never: a document always serialises to a JSON object.
     pub fn to_bytes(&self) -> Result<Vec<u8>, Error> {
+        self.document.validate("to be written")?;
         let mut document = self.document.clone();
         document.tensors_sha256 = self.weights.sha256(&document);
         let json = serde_json::to_string(&document)
@@ -120,6 +121,15 @@ fn check_versions(json: &str, name: &str) -> Result<(), Error> {
     ] {
         if got > expected {
             return Err(Error::Newer { artifact: name.into(), what, expected, got });
+        }
+        // Version 1 of both is the first ever written; what came before is nobody's.
+        if got != expected {
+            return Err(Error::OutOfDomain {
+                artifact: name.into(),
+                field: what.into(),
+                expected: "a released version",
+                got: got.to_string(),
+            });
         }
     }
     Ok(())

@@ -1,0 +1,56 @@
+//! `route` with one prompt: bare, as JSON, explained, under objectives and limits.
+
+use crate::workbench::Workbench;
+
+const PROMPT: &str = "Write a function in Python that returns the longest run of equal items in a list.";
+
+fn models(bench: &Workbench) -> Vec<String> {
+    let shown = bench.run(&["show", "router.safetensors", "--json"]).done().json();
+    shown["models"].as_array().expect("models").iter().map(|name| name.as_str().expect("a name").to_owned()).collect()
+}
+
+#[test]
+fn the_three_ways_of_printing_agree() {
+    let bench = Workbench::with_router();
+    let ask = |more: &[&str]| bench.run(&[&["route", "router.safetensors", PROMPT], more].concat()).done();
+    let bare = ask(&[]).stdout;
+    let choice = bare.trim_end();
+    assert!(models(&bench).iter().any(|model| model == choice), "{choice}");
+    let json = ask(&["--json"]).json();
+    assert_eq!(json["model"], choice);
+    assert_eq!(json["ranked"][0]["model"], choice);
+    assert_eq!(json["ranked"].as_array().map(Vec::len), Some(3));
+    let explained = ask(&["--explain"]).stdout;
+    assert_eq!(explained.lines().next(), Some(choice));
+    for part in ["reason", "objective", "expected quality", "looks like", "new words"] {
+        assert!(explained.contains(part), "{part}: {explained}");
+    }
+}
+
+#[test]
+fn objectives_and_lists_reach_the_decision() {
+    let bench = Workbench::with_router();
+    let models = models(&bench);
+    for model in &models {
+        let run = bench.run(&["route", "router.safetensors", PROMPT, "--allow", model, "--json"]).done().json();
+        assert_eq!(run["model"], model.as_str());
+        assert_eq!(run["reason"], "only_candidate");
+        let run = bench.run(&["route", "router.safetensors", PROMPT, "--deny", model, "--json"]).done().json();
+        assert_ne!(run["model"], model.as_str());
+    }
+    for objective in ["quality", "balanced", "cheap", "fast", "default", "0", "0.01", "inf"] {
+        bench.run(&["route", "router.safetensors", PROMPT, "--objective", objective]).done();
+    }
+    let run = bench.run(&["route", "router.safetensors", PROMPT, "--max-cost", "0", "--json"]).done().json();
+    assert_eq!(run["reason"], "limits_unmet");
+    assert!(run["ranked"].as_array().expect("models").iter().all(|entry| entry["excluded_by"] == "max_cost"));
+}
+
+#[test]
+fn any_argument_is_a_prompt() {
+    let bench = Workbench::with_router();
+    for prompt in ["", " ", "请用三句话解释光合作用", "🚂🔀", "a\nb\tc", "--", "$(rm -rf /)"] {
+        let run = bench.run(&["route", "router.safetensors", "--", prompt]).done();
+        assert_eq!(run.stdout.lines().count(), 1, "{prompt:?}");
+    }
+}
