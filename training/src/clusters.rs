@@ -79,3 +79,25 @@ fn points(data: &Dataset) -> Array2<f64> {
     }
     points
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::tests::{dataset, two_kinds};
+
+    #[test]
+    fn kinds_of_text_fall_into_different_clusters() {
+        let data = dataset(&two_kinds(200), 1, |_, _| 1.0, |_, _| 1.0);
+        let clusters = assign(&data, 2, 1).expect("clusters");
+        let agree = (0..200).filter(|row| clusters[*row] == clusters[row % 2]).count();
+        assert_ne!(clusters[0], clusters[1]);
+        assert!(agree > 190, "{agree} of 200");
+        assert_eq!(clusters, assign(&data, 2, 1).expect("clusters"), "the same seed gives the same clusters");
+    }
+
+    #[test]
+    fn a_handful_of_prompts_is_one_cluster() {
+        let data = dataset(&two_kinds(30), 1, |_, _| 1.0, |_, _| 1.0);
+        assert!(assign(&data, 16, 1).expect("clusters").iter().all(|cluster| *cluster == Some(0)));
+    }
+}

@@ -106,3 +106,33 @@ fn newton(
     let variance = inverse_diagonal(weighted_gram(x, &curvature), &ridge, STAGE)?;
     Ok((beta, variance))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::tests::{dataset, two_kinds};
+
+    /// Model 0 is right on task 0 and wrong on task 1, model 1 the other way round; one row in ten is the reverse.
+    fn fitted(n: usize, precision: f64) -> Contrasts {
+        let right = |row: usize, model: usize| (row % 2 == model) != (row % 10 == 9);
+        let data = dataset(&two_kinds(n), 2, |row, model| f32::from(u8::from(right(row, model))), |_, _| 1.0);
+        let posteriors: Vec<f32> = (0..n).flat_map(|row| if row % 2 == 0 { [1.0, 0.0] } else { [0.0, 1.0] }).collect();
+        let rows: Vec<usize> = (0..n).collect();
+        fit(&data, &posteriors, &[0.5, 0.5], &vec![0.0; n * 2], &rows, precision).expect("a regular system")
+    }
+
+    #[test]
+    fn each_model_is_better_where_it_was_right() {
+        let contrasts = fitted(400, 1.0);
+        let (first, second) = contrasts.weight.split_at(2);
+        assert!(first[0] > 1.0 && first[1] < -1.0, "{first:?}");
+        assert!(second[0] < -1.0 && second[1] > 1.0, "{second:?}");
+    }
+
+    #[test]
+    fn little_evidence_stays_near_zero_and_is_unsure() {
+        let (few, many) = (fitted(20, 5.0), fitted(2_000, 5.0));
+        assert!(few.weight[0].abs() < many.weight[0].abs());
+        assert!(few.variance[0] > many.variance[0]);
+    }
+}

@@ -111,3 +111,46 @@ fn cells_of<'a>(data: &'a Dataset, model: usize, rows: &'a [usize]) -> impl Iter
         data.cells[row].iter().filter(move |cell| cell.model as usize == model).map(move |cell| (row, cell))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::tests::{dataset, two_kinds};
+
+    fn fitted(cost: impl Fn(usize, usize) -> f64, inputs: &[f32]) -> Regression {
+        let n = inputs.len() / 2;
+        let data = dataset(&two_kinds(n), 1, |_, _| 1.0, cost);
+        let rows: Vec<usize> = (0..n).collect();
+        regress(&data, 0, inputs, 2, &rows, 1.0, |cell| cell.cost_usd).expect("a regular system")
+    }
+
+    #[test]
+    fn predictions_are_unbiased_in_the_original_unit() {
+        // Noise that no input explains: the mean must come out, not the median.
+        let inputs: Vec<f32> = (0..2_000).flat_map(|row| [if row % 2 == 0 { 1.0 } else { -1.0 }, 1.0]).collect();
+        let cost = |row: usize, _: usize| {
+            let kind = if row.is_multiple_of(2) { 0.02 } else { 0.001 };
+            kind * if (row / 2).is_multiple_of(2) { 4.0 } else { 0.25 }
+        };
+        let regression = fitted(cost, &inputs);
+        let predicted = (f64::from(regression.weight[0]) + f64::from(regression.weight[1])).exp();
+        assert!((predicted / (0.02 * 2.125) - 1.0).abs() < 0.05, "{predicted}");
+        assert!(regression.r_squared > 0.2 && regression.r_squared < 1.0);
+    }
+
+    #[test]
+    fn a_constant_cost_is_predicted_exactly() {
+        let inputs = [0.3, 1.0].repeat(50);
+        let regression = fitted(|_, _| 0.004, &inputs);
+        assert!((f64::from(regression.weight[1]).exp() - 0.004).abs() < 1e-8);
+        assert!(regression.weight[0].abs() < 1e-12 && regression.r_squared.is_nan());
+    }
+
+    #[test]
+    fn input_tokens_follow_characters() {
+        let points: Vec<(f64, f64)> = (0..40).map(|i| (f64::from(i) * 10.0, 7.0 + f64::from(i) * 3.0)).collect();
+        let (base, slope) = line(&points).expect("enough points");
+        assert!((base - 7.0).abs() < 1e-9 && (slope - 0.3).abs() < 1e-9);
+        assert_eq!(line(&points[..5]), None);
+    }
+}

@@ -339,3 +339,47 @@ fn seen_words(data: &Dataset, rows: &[usize]) -> Vec<u8> {
     }
     seen
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::tests::{dataset, two_kinds};
+
+    #[test]
+    fn a_unit_never_straddles_folds_and_folds_are_balanced() {
+        let data = dataset(&two_kinds(100), 2, |_, _| 1.0, |_, _| 1.0);
+        let fold = folds(&data, 5, 1);
+        assert!(fold.chunks_exact(2).all(|unit| unit[0] == unit[1]));
+        assert!((0..5).all(|part| fold.iter().filter(|fold| **fold == part).count() == 20));
+        assert_ne!(fold, folds(&data, 5, 2));
+    }
+
+    #[test]
+    fn contrasts_sum_to_zero_without_changing_a_prediction() {
+        let level = Level {
+            hidden_weight: vec![0.0; SURFACE_SIGNALS + 3],
+            hidden_bias: vec![0.0],
+            output_weight: vec![0.0],
+            linear_weight: vec![0.0; SURFACE_SIGNALS + 3],
+            intercept: vec![0.5, -0.5],
+        };
+        let contrasts = Contrasts {
+            intercept: vec![0.1, 0.2],
+            intercept_variance: vec![0.0; 2],
+            weight: vec![1.0, 2.0, 3.0, 6.0],
+            variance: vec![0.0; 4],
+        };
+        let (center, p) = ([0.25_f32, 0.75], [0.9_f32, 0.1]);
+        let mut weights = Weights::default();
+        assemble(&mut weights, &level, &contrasts, &center, 2, 2);
+        for model in 0..2 {
+            let before: f64 = f64::from(level.intercept[model])
+                + contrasts.intercept[model]
+                + (0..2).map(|t| contrasts.weight[model * 2 + t] * f64::from(p[t] - center[t])).sum::<f64>();
+            let shared: f32 = (0..2).map(|t| weights.level_linear_weight[SURFACE_SIGNALS + t] * p[t]).sum();
+            let own: f32 = (0..2).map(|t| weights.contrast_weight[model * 2 + t] * (p[t] - center[t])).sum();
+            assert!((f64::from(weights.intercept[model] + shared + own) - before).abs() < 1e-5);
+        }
+        assert!((0..2).all(|t| (weights.contrast_weight[t] + weights.contrast_weight[2 + t]).abs() < 1e-6));
+    }
+}

@@ -104,3 +104,60 @@ fn featurise(featuriser: &Featuriser, prompt: &Prompt) -> Result<Features, Error
     done.map_err(|source| Error::Prompt { prompt_id: prompt.id.clone(), source })?;
     Ok(features)
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use pointsman_evals::log::CostSource;
+
+    use super::*;
+
+    /// A dataset of these texts, with labels, whose cells hold `score(row, model)` and `cost(row, model)`.
+    pub(crate) fn dataset(
+        texts: &[(String, u32)],
+        models: usize,
+        score: impl Fn(usize, usize) -> f32,
+        cost: impl Fn(usize, usize) -> f64,
+    ) -> Dataset {
+        let featuriser = Featuriser::new();
+        let features = |text: &str| {
+            let mut features = Features::default();
+            featuriser.featurise(&pointsman::Request::new(&[pointsman::Turn::user(text)]), &mut features);
+            features
+        };
+        let cell = |row: usize, model: usize| Outcome {
+            prompt: u32::try_from(row).expect("few rows"),
+            model: u32::try_from(model).expect("few models"),
+            runs: 1,
+            score: score(row, model),
+            score_variance: f32::NAN,
+            cost_usd: cost(row, model),
+            cost_source: CostSource::Observed,
+            input_tokens: f32::NAN,
+            output_tokens: f32::NAN,
+            latency_ms: f32::NAN,
+            propensity: f32::NAN,
+        };
+        let n = texts.len();
+        Dataset {
+            models: (0..models).map(|model| format!("m{model}")).collect(),
+            units: (0..n).map(|row| format!("unit-{:04}", row / 2)).collect(),
+            features: texts.iter().map(|(text, _)| features(text)).collect(),
+            labels: texts.iter().map(|(_, label)| Some(*label)).collect(),
+            tasks: vec!["a".into(), "b".into()],
+            weights: vec![1.0; n],
+            cells: (0..n).map(|row| (0..models).map(|model| cell(row, model)).collect()).collect(),
+        }
+    }
+
+    /// Texts of two kinds with few words in common.
+    pub(crate) fn two_kinds(n: usize) -> Vec<(String, u32)> {
+        let mut random = fastrand::Rng::with_seed(3);
+        let words = [["sum", "angle", "prove", "root", "seven"], ["poem", "river", "rhyme", "verse", "moon"]];
+        let text = |row: usize, random: &mut fastrand::Rng| {
+            let kind = row % 2;
+            let text: Vec<&str> = (0..12).map(|_| words[kind][random.usize(..5)]).collect();
+            (text.join(" "), u32::try_from(kind).expect("0 or 1"))
+        };
+        (0..n).map(|row| text(row, &mut random)).collect()
+    }
+}

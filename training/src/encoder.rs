@@ -15,7 +15,7 @@ use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::{AdamW, Optimizer, ParamsAdamW};
 use pointsman::artifact::Weights;
 use pointsman::features::{MAIN_TURN_WEIGHT, SURFACE_SIGNALS};
-use pointsman::predictor::Encoder;
+use pointsman::predictor::{Encoder, standardise};
 use pointsman::{Features, Predictions};
 
 use crate::dataset::Dataset;
@@ -271,13 +271,7 @@ impl Fit<'_> {
     }
 
     fn surface(&self, batch: &[usize], weights: &Weights) -> Vec<f32> {
-        let mut surface = Vec::with_capacity(batch.len() * SURFACE_SIGNALS);
-        for &row in batch {
-            let signals = self.data.features[row].surface().iter();
-            let moments = weights.surface_mean.iter().zip(&weights.surface_scale);
-            surface.extend(signals.zip(moments).map(|(x, (mean, scale))| ((x - mean) * scale).clamp(-4.0, 4.0)));
-        }
-        surface
+        batch.iter().flat_map(|&row| standardise(self.data.features[row].surface(), weights)).collect()
     }
 
     /// Mean cross-entropy over the labelled prompts of a batch.
@@ -322,4 +316,27 @@ pub(crate) fn masked_log_loss(logits: &Tensor, scores: Vec<f32>, mask: Vec<f32>)
     let softplus = (logits.relu()? + (logits.abs()?.neg()?.exp()? + 1.0)?.log()?)?;
     let loss = (softplus - (logits * scores)?)?;
     (loss * mask)?.sum_all()? * (1.0 / total.max(1e-12))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::tests::{dataset, two_kinds};
+    use crate::recipe::RecipeSettings;
+
+    #[test]
+    fn the_encoder_tells_tasks_and_models_apart() {
+        let settings = RecipeSettings { bucket_bits: 10, embedding: 8, ..RecipeSettings::default() };
+        let recipe = settings.validate().expect("a valid recipe");
+        let data = dataset(&two_kinds(300), 2, |row, model| f32::from(u8::from(row % 2 == model)), |_, _| 1.0);
+        let rows: Vec<usize> = (0..200).collect();
+        let fitted = fit(&data, &data.labels, 2, &rows, &recipe, 1, &|| ()).expect("a fit");
+        let mut out = Predictions::default();
+        for row in 200..300 {
+            fitted.encode(&data.features[row], &mut out);
+            let kind = row % 2;
+            assert!(out.tasks[kind] > 0.9, "row {row}: {:?}", out.tasks);
+            assert!(out.lexical[kind] > out.lexical[1 - kind], "row {row}: {:?}", out.lexical);
+        }
+    }
 }

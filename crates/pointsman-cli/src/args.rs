@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand};
 
 /// A learned router for language models: train it on your evaluation logs, benchmark it, ask it.
 #[derive(Debug, Parser)]
@@ -106,6 +106,7 @@ pub(crate) struct Train {
 }
 
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("measured").required(true).multiple(true).args(["router", "predictions"])))]
 #[command(after_help = "Examples:
   pointsman bench log.parquet --router router.safetensors
   pointsman bench log.parquet --router a.safetensors --router b.safetensors --html report.html --json report.json
@@ -114,7 +115,7 @@ pub(crate) struct Bench {
     #[command(flatten)]
     pub(crate) log: LogArgs,
     /// A router to measure; repeatable
-    #[arg(long, value_name = "ROUTER", required_unless_present = "predictions")]
+    #[arg(long, value_name = "ROUTER")]
     pub(crate) router: Vec<PathBuf>,
     /// Somebody else's router: choices, or predicted quality per model, by `prompt_id`; repeatable
     #[arg(long, value_name = "FILE")]

@@ -3,7 +3,7 @@
 //! The body is OpenAI's chat body, or the same with a `prompt` in the place of `messages`. Fields that say nothing
 //! about routing are passed over; fields that would constrain it in a way not offered here are refused.
 
-use pointsman::{Capabilities, ContextValue, Conversation, Limits, Request, ResponseFormat, Turn};
+use pointsman::{Capabilities, ContextValue, Conversation, Limits, Request, ResponseFormat, Turn, context_from_json};
 use serde_json::error::Category;
 use serde_json::{Map, Value};
 
@@ -127,19 +127,7 @@ fn response_format(value: &Value) -> Result<ResponseFormat, Error> {
 
 fn context(value: &Value) -> Result<Vec<(&str, ContextValue<'_>)>, Error> {
     const EXPECTED: &str = "an object of strings, numbers and booleans";
-    let Value::Object(object) = value else { return invalid("context", EXPECTED, kind(value)) };
-    let mut context = Vec::with_capacity(object.len());
-    for (name, value) in object {
-        let value = match value {
-            Value::Null => continue,
-            Value::String(text) => ContextValue::Text(text),
-            Value::Bool(flag) => ContextValue::Bool(*flag),
-            Value::Number(number) => ContextValue::Number(number.as_f64().unwrap_or(f64::NAN)),
-            Value::Array(_) | Value::Object(_) => return invalid("context", EXPECTED, "a nested value"),
-        };
-        context.push((name.as_str(), value));
-    }
-    Ok(context)
+    context_from_json(value).map_or_else(|| invalid("context", EXPECTED, kind(value)), Ok)
 }
 
 fn invalid<T>(param: &'static str, expected: &'static str, got: &'static str) -> Result<T, Error> {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::error::Error;
-use crate::request::{Role, Turn};
+use crate::request::{ContextValue, Role, Turn};
 
 /// An owned conversation, parsed from the `messages` array of the `OpenAI` chat API.
 ///
@@ -86,6 +86,24 @@ impl Conversation {
     }
 }
 
+/// Request context from a JSON object of strings, numbers and booleans, borrowed; null values count as absent.
+///
+/// `None` where the value is anything else, or holds a nested value.
+pub fn context_from_json(value: &Value) -> Option<Vec<(&str, ContextValue<'_>)>> {
+    let mut context = Vec::new();
+    for (name, value) in value.as_object()? {
+        let value = match value {
+            Value::Null => continue,
+            Value::String(text) => ContextValue::Text(text),
+            Value::Bool(flag) => ContextValue::Bool(*flag),
+            Value::Number(number) => ContextValue::Number(number.as_f64().unwrap_or(f64::NAN)),
+            Value::Array(_) | Value::Object(_) => return None,
+        };
+        context.push((name.as_str(), value));
+    }
+    Some(context)
+}
+
 fn role_of(message: &Value, position: usize) -> Result<Role, Error> {
     match message["role"].as_str() {
         Some("system" | "developer") => Ok(Role::System),
@@ -117,6 +135,16 @@ mod tests {
         let chat = Conversation::from_json(r#"[{"role":"assistant","content":null,"tool_calls":[]}]"#)
             .expect("a valid conversation");
         assert_eq!(chat.turns()[0].text, "");
+    }
+
+    #[test]
+    fn context_is_flat() {
+        let value = serde_json::json!({ "plan": "free", "age": 36, "beta": true, "nothing": null });
+        let context = context_from_json(&value).expect("a flat object");
+        assert_eq!(context.len(), 3);
+        assert!(context.contains(&("plan", ContextValue::Text("free"))));
+        assert_eq!(context_from_json(&serde_json::json!({ "plan": {} })), None);
+        assert_eq!(context_from_json(&serde_json::json!([])), None);
     }
 
     #[test]

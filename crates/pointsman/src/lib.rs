@@ -46,7 +46,7 @@ pub mod request;
 pub mod router;
 
 pub use catalog::{Capabilities, Catalog, CatalogEntry};
-pub use conversation::Conversation;
+pub use conversation::{Conversation, context_from_json};
 pub use decision::{Decision, Ranked, Ranking, Reason};
 pub use error::Error;
 pub use features::{Features, Featuriser};

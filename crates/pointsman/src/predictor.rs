@@ -74,9 +74,7 @@ impl<'a> Encoder<'a> {
         let scale = weights.table_scale[0] / rows.max(1) as f32;
         out.input.clear();
         out.input.extend(out.sum.iter().map(|&total| total as f32 * scale));
-        let standardised = features.surface.iter().zip(&weights.surface_mean).zip(&weights.surface_scale);
-        out.input
-            .extend(standardised.map(|((x, mean), scale)| ((x - mean) * scale).clamp(-SURFACE_CLAMP, SURFACE_CLAMP)));
+        out.input.extend(standardise(&features.surface, weights));
         out.tasks.clear();
         out.tasks.resize(self.tasks, 0.0);
         affine(&weights.task_weight, &weights.task_bias, &out.input, &mut out.tasks);
@@ -85,6 +83,13 @@ impl<'a> Encoder<'a> {
         out.lexical.resize(self.models, 0.0);
         affine(&weights.outcome_weight, &weights.outcome_bias, &out.input, &mut out.lexical);
     }
+}
+
+/// Surface signals as every head sees them: standardised, within ± 4 standard deviations.
+pub fn standardise<'a>(surface: &'a [f32; SURFACE_SIGNALS], weights: &'a Weights) -> impl Iterator<Item = f32> + 'a {
+    let moments = weights.surface_mean.iter().zip(&weights.surface_scale);
+    let signals = surface.iter().zip(moments);
+    signals.map(|(x, (mean, scale))| ((x - mean) * scale).clamp(-SURFACE_CLAMP, SURFACE_CLAMP))
 }
 
 impl Predictions {

@@ -1,6 +1,6 @@
 //! The cost–quality chart as inline SVG.
 //!
-//! Drawn with placeholder colours, which are then mapped to CSS variables and `currentColor`, so that the chart
+//! Drawn with stand-in colours, which are then mapped to CSS variables and `currentColor`, so that the chart
 //! follows the page's light, dark and print colours. Curves are named at the right margin, single models at their
 //! dots where there is room; every model is in the page's table anyway.
 

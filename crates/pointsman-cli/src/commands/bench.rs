@@ -20,6 +20,7 @@ pub(crate) fn run(args: &Bench) -> anyhow::Result<()> {
     for output in args.json.iter().filter(|_| !json_to_stdout).chain(&args.html) {
         check_writable(output, &inputs)?;
     }
+    let pair = args.pair.as_deref().map(pair).transpose()?;
     // Routers first: loading is quick and their faults should not wait for the log.
     let routers = args.router.iter().map(|path| entry(path)).collect::<anyhow::Result<Vec<_>>>()?;
     let log = read_logs(&args.log)?;
@@ -31,7 +32,7 @@ pub(crate) fn run(args: &Bench) -> anyhow::Result<()> {
         split: args.split.parse::<Split>()?,
         train_log: train_log.as_ref(),
         min_coverage: args.log.reading.min_coverage,
-        pair: args.pair.as_deref().map(pair).transpose()?,
+        pair,
         coverage: if args.allow_partial { PredictionCoverage::Partial } else { PredictionCoverage::Complete },
         resamples: args.resamples,
         seed: args.seed,

@@ -3,9 +3,9 @@
 use std::io::{BufRead, BufWriter, Write};
 
 use pointsman::artifact::Document;
-use pointsman::request::ContextValue;
 use pointsman::{
     Bound, Conversation, Decision, Limits, Objective, Policy, Predictions, Request, Router, Scratch, Turn,
+    context_from_json,
 };
 use serde_json::{Value, json};
 
@@ -108,9 +108,12 @@ fn answer(bound: &Bound, limits: &Limits, line: &[u8], scratch: &mut Scratch) ->
     {
         return error_json(id, "unknown_key", &format!("expected id, prompt, messages or context, got `{unknown}`"));
     }
-    let context = match context(&value["context"]) {
-        Ok(context) => context,
-        Err(message) => return error_json(id, "bad_context", &message),
+    let context = match &value["context"] {
+        Value::Null => Some(Vec::new()),
+        context => context_from_json(context),
+    };
+    let Some(context) = context else {
+        return error_json(id, "bad_context", "expected an object of strings, numbers and booleans");
     };
     let chat;
     let (turns, images) = match (&value["prompt"], &value["messages"]) {
@@ -129,26 +132,6 @@ fn answer(bound: &Bound, limits: &Limits, line: &[u8], scratch: &mut Scratch) ->
     let mut answer = decision_json(bound.router().document(), &decision);
     answer["id"] = id.clone();
     answer
-}
-
-fn context(value: &Value) -> Result<Vec<(&str, ContextValue<'_>)>, String> {
-    let object = match value {
-        Value::Null => return Ok(Vec::new()),
-        Value::Object(object) => object,
-        _ => return Err("expected an object of strings, numbers and booleans".into()),
-    };
-    let mut context = Vec::new();
-    for (name, value) in object {
-        let value = match value {
-            Value::Null => continue,
-            Value::String(text) => ContextValue::Text(text),
-            Value::Bool(flag) => ContextValue::Bool(*flag),
-            Value::Number(number) => ContextValue::Number(number.as_f64().unwrap_or(f64::NAN)),
-            _ => return Err(format!("`{name}`: expected a string, a number or a boolean")),
-        };
-        context.push((name.as_str(), value));
-    }
-    Ok(context)
 }
 
 fn error_json(id: &Value, code: &str, message: &str) -> Value {

@@ -3,7 +3,7 @@
 //! They only feed surface signals; the learned part needs no language. In other languages the counts stay
 //! zero and the hashed words carry the load.
 
-use super::words::hash_bytes;
+use super::hash::hash_bytes;
 
 /// Classes a word can belong to, as bits.
 pub(super) mod class {

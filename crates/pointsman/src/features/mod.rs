@@ -3,6 +3,7 @@
 //! Training and serving call this very code, so both see the same bits. Nothing here is learned; what a
 //! feature *means* is fixed by [`FEATURE_VERSION`], and an artifact made with another version is refused.
 
+mod hash;
 mod lexicon;
 mod surface;
 mod words;
@@ -11,9 +12,9 @@ pub use surface::{SURFACE_NAMES, SURFACE_SIGNALS};
 pub use words::MAX_SCANNED_BYTES;
 
 use crate::request::{ContextValue, Request, Role};
+use hash::{combine, hash_bytes};
 use lexicon::Lexicon;
 use surface::Counts;
-use words::hash_bytes;
 
 /// Version of everything in this module that reaches a number; part of every artifact.
 pub const FEATURE_VERSION: u32 = 1;
@@ -146,7 +147,7 @@ fn context_hash(name: &str, value: ContextValue<'_>) -> Option<u64> {
         ContextValue::Number(number) if number.is_finite() => (number + 0.0).to_bits() >> 52,
         ContextValue::Number(_) => return None,
     };
-    Some(words::combine(words::combine(CONTEXT, name), value))
+    Some(combine(combine(CONTEXT, name), value))
 }
 
 fn count_chars(text: &str) -> usize {
