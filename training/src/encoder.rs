@@ -27,7 +27,7 @@ const BATCH: usize = 64;
 /// Sets the draws of the heads apart from those of the table.
 const HEAD_SEED: u64 = 0x6865_6164;
 
-/// Step size of the heads; Adam's usual order of magnitude for small linear heads (a guess that held up).
+/// Step size of the heads; Adam's usual order of magnitude for small linear heads (a guess).
 const HEAD_RATE: f64 = 5e-3;
 
 /// Decoupled weight decay of the heads, which keeps few labels from driving them to certainty.

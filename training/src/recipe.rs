@@ -32,7 +32,7 @@ impl std::str::FromStr for Effort {
 
 /// Raw settings: every field has a documented default, unknown keys are refused.
 ///
-/// The defaults were chosen by cross-validation on the training rows of real outcomes (see `training/README.md`).
+/// The defaults are a first setting, not the result of a search (see `training/README.md`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RecipeSettings {

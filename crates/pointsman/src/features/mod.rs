@@ -101,14 +101,16 @@ impl Featuriser {
     /// Fills `features` from `request`, forgetting what it held.
     ///
     /// Never fails and never panics, whatever the text. Allocates only while `features` still grows. Time is
-    /// linear in the text up to [`MAX_SCANNED_BYTES`] per turn; of a longer turn the head and the tail are read.
+    /// linear in the text up to [`MAX_SCANNED_BYTES`] for the routed turn and about as many for all others together, the latest
+    /// first; of a longer turn the head and the tail are read, and the whole is only counted.
     pub fn featurise(&self, request: &Request<'_>, features: &mut Features) {
         features.clear();
         let main = request.main_turn();
         let mut counts = Counts::default();
         let mut other_bytes = 0;
         let mut system_bytes = 0;
-        for (position, turn) in request.turns.iter().enumerate() {
+        let mut background_bytes = 0;
+        for (position, turn) in request.turns.iter().enumerate().rev() {
             if Some(position) == main {
                 let Features { main, words, .. } = features;
                 words::scan(turn.text, &self.lexicon, &mut counts, |word, pair| {
@@ -117,11 +119,14 @@ impl Featuriser {
                     words.push(word);
                 });
             } else {
-                let background = &mut features.background;
-                words::scan(turn.text, &self.lexicon, &mut Counts::default(), |word, pair| {
-                    background.push(word);
-                    background.extend(pair);
-                });
+                if background_bytes < MAX_SCANNED_BYTES {
+                    background_bytes += turn.text.len();
+                    let background = &mut features.background;
+                    words::scan(turn.text, &self.lexicon, &mut Counts::default(), |word, pair| {
+                        background.push(word);
+                        background.extend(pair);
+                    });
+                }
                 if turn.role == Role::System {
                     system_bytes += turn.text.len();
                 } else {
@@ -187,6 +192,16 @@ mod tests {
         assert_eq!(with_history.main, alone.main);
         assert_eq!(with_history.background.len(), 3 + 3 + 3 + 3);
         assert!(alone.background.is_empty());
+    }
+
+    #[test]
+    fn a_long_history_costs_no_more_than_its_budget() {
+        let long = "word ".repeat(10_000);
+        let turns = [vec![Turn::user(&long); 50], vec![Turn::user("and now?")]].concat();
+        let with_history = features(&Request::new(&turns));
+        assert_eq!(with_history.main, features(&Request::new(&[Turn::user("and now?")])).main);
+        assert!(with_history.background.len() < MAX_SCANNED_BYTES, "{}", with_history.background.len());
+        assert_eq!(with_history.chars, 50 * long.len() + 8);
     }
 
     #[test]
