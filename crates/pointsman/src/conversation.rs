@@ -1,5 +1,7 @@
 //! A conversation parsed from `OpenAI` chat messages, which lends [`Request`]s.
 
+mod read;
+
 use serde_json::Value;
 
 use crate::error::Error;
@@ -56,6 +58,12 @@ impl Conversation {
         self.turns.iter().map(|(role, text)| Turn { role: *role, text }).collect()
     }
 
+    /// How many turns there are: at least 1 in a conversation that was read.
+    #[expect(clippy::len_without_is_empty, reason = "a conversation is never empty")]
+    pub fn len(&self) -> usize {
+        self.turns.len()
+    }
+
     /// How many image parts the messages held.
     pub fn images(&self) -> usize {
         self.images
@@ -68,15 +76,10 @@ impl Conversation {
             Value::Array(parts) => {
                 let mut text = String::new();
                 for part in parts {
-                    match part["type"].as_str() {
-                        Some("text" | "input_text") => {
-                            if !text.is_empty() {
-                                text.push('\n');
-                            }
-                            text.push_str(part["text"].as_str().unwrap_or_default());
-                        }
-                        Some("image_url" | "input_image" | "image") => self.images += 1,
-                        _ => {}
+                    match part["type"].as_str().map_or(PartKind::Other, part_kind) {
+                        PartKind::Text => join(&mut text, part["text"].as_str().unwrap_or_default()),
+                        PartKind::Image => self.images += 1,
+                        PartKind::Other => {}
                     }
                 }
                 Ok(text)
@@ -104,13 +107,42 @@ pub fn context_from_json(value: &Value) -> Option<Vec<(&str, ContextValue<'_>)>>
     Some(context)
 }
 
+/// What a part of a message's content holds.
+#[derive(Clone, Copy)]
+enum PartKind {
+    Text,
+    Image,
+    Other,
+}
+
+fn part_kind(name: &str) -> PartKind {
+    match name {
+        "text" | "input_text" => PartKind::Text,
+        "image_url" | "input_image" | "image" => PartKind::Image,
+        _ => PartKind::Other,
+    }
+}
+
+/// Appends a part's text on a line of its own.
+fn join(text: &mut String, part: &str) {
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    text.push_str(part);
+}
+
 fn role_of(message: &Value, position: usize) -> Result<Role, Error> {
-    match message["role"].as_str() {
-        Some("system" | "developer") => Ok(Role::System),
-        Some("user") => Ok(Role::User),
-        Some("assistant") => Ok(Role::Assistant),
-        Some("tool" | "function") => Ok(Role::Tool),
-        other => Err(Error::UnknownRole { position, role: other.unwrap_or("none").chars().take(40).collect() }),
+    let name = message["role"].as_str().unwrap_or("none");
+    role_named(name).ok_or_else(|| Error::UnknownRole { position, role: name.chars().take(40).collect() })
+}
+
+fn role_named(name: &str) -> Option<Role> {
+    match name {
+        "system" | "developer" => Some(Role::System),
+        "user" => Some(Role::User),
+        "assistant" => Some(Role::Assistant),
+        "tool" | "function" => Some(Role::Tool),
+        _ => None,
     }
 }
 
@@ -145,6 +177,34 @@ mod tests {
         assert!(context.contains(&("plan", ContextValue::Text("free"))));
         assert_eq!(context_from_json(&serde_json::json!({ "plan": {} })), None);
         assert_eq!(context_from_json(&serde_json::json!([])), None);
+    }
+
+    #[test]
+    fn both_ways_of_reading_agree() {
+        for json in [
+            "{}",
+            "[]",
+            "3",
+            "[[]]",
+            "[null]",
+            r#"[{"content":"no role"}]"#,
+            r#"[{"role":3,"content":"x"}]"#,
+            r#"[{"role":"robot"}]"#,
+            r#"[{"role":"user"}]"#,
+            r#"[{"role":"user","content":3}]"#,
+            r#"[{"role":"user","content":{}}]"#,
+            r#"[{"role":"user","content":null},{"role":"developer","content":"a\u00e9\nb"}]"#,
+            r#"[{"role":"robot","role":"tool","content":[{"type":"image"}],"content":"last wins"}]"#,
+            r#"[{"content":[{"type":"text","text":"a"},"b",3,null,[1],{"type":["text"],"text":"c"},{"type":"image"},
+                {"text":"d","type":"input_text"},{"type":"text","text":7},{"type":"text"}],"role":"user"}]"#,
+            r#"[{"role":"assistant","content":"x","tool_calls":[{"function":{"arguments":"{\"a\": [1]}"}}]}]"#,
+            r#"[{"role":"user","content":"x","more":1e999}]"#,
+        ] {
+            let explained = Conversation::from_json(json);
+            let direct = serde_json::from_str::<Conversation>(json);
+            assert_eq!(explained.is_ok(), direct.is_ok(), "{json}");
+            assert_eq!(explained.ok(), direct.ok(), "{json}");
+        }
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub enum Reason {
 
 impl Reason {
     /// The reason as it stands in JSON, headers and metrics.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Utility => "utility",
             Self::Uncertain => "uncertain",

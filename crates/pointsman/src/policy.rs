@@ -231,16 +231,31 @@ fn lambda_of(point: &CurvePoint) -> f64 {
 }
 
 /// Whether `name` matches `pattern`, in which `*` stands for any text and `?` for any one character.
+///
+/// Takes at most `pattern` × `name` steps, whatever the pattern: patterns may come from a client.
 pub fn matches(pattern: &str, name: &str) -> bool {
-    fn step(pattern: &[char], name: &[char]) -> bool {
-        match pattern.split_first() {
-            None => name.is_empty(),
-            Some(('*', rest)) => (0..=name.len()).any(|skip| step(rest, &name[skip..])),
-            Some(('?', rest)) => !name.is_empty() && step(rest, &name[1..]),
-            Some((letter, rest)) => name.first() == Some(letter) && step(rest, &name[1..]),
+    let (mut pattern, mut name) = (pattern.chars(), name.chars());
+    // What stands behind the last `*`, and the rest of the name that it has not swallowed yet.
+    let mut retry = None;
+    loop {
+        let at_name = name.clone();
+        match (pattern.next(), name.next()) {
+            (None, None) => return true,
+            (Some('*'), _) => {
+                name = at_name.clone();
+                retry = Some((pattern.clone(), at_name));
+            }
+            (Some('?'), Some(_)) => {}
+            (Some(wanted), Some(letter)) if wanted == letter => {}
+            _ => {
+                let Some((behind, swallowed)) = &mut retry else { return false };
+                if swallowed.next().is_none() {
+                    return false;
+                }
+                (pattern, name) = (behind.clone(), swallowed.clone());
+            }
         }
     }
-    step(&pattern.chars().collect::<Vec<_>>(), &name.chars().collect::<Vec<_>>())
 }
 
 #[cfg(test)]
@@ -254,6 +269,15 @@ mod tests {
         assert!(matches("a?c*e", "abcde"));
         assert!(!matches("gpt-4", "gpt-4o"));
         assert!(!matches("?", ""));
+        assert!(matches("*é?b*", "aéxéyb"));
+        assert!(matches("**", "a"));
+        assert!(!matches("a*b", "ab!"));
+    }
+
+    #[test]
+    fn many_wildcards_cost_no_time() {
+        assert!(!matches(&"a*".repeat(100), &format!("{}b", "a".repeat(99))));
+        assert!(matches(&"a*".repeat(100), &"a".repeat(200)));
     }
 
     #[test]

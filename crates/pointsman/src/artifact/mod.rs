@@ -29,6 +29,9 @@ const DOCUMENT_KEY: &str = "pointsman";
 /// Last field of the serialised document: a checksum of all that stands before it.
 const CHECKSUM_FIELD: &str = ",\"document_sha256\":\"";
 
+/// A fuzzer, which sets this flag of the compiler, would never get past a checksum to what lies behind it.
+const CHECKSUMS_COUNT: bool = !cfg!(fuzzing);
+
 /// A router's document and weights, validated.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Artifact {
@@ -75,7 +78,8 @@ impl Artifact {
 
         let seal = sealed.rfind(CHECKSUM_FIELD).ok_or(Error::Checksum { artifact: artifact(), part: "document" })?;
         let body = &sealed[..seal];
-        if sealed[seal + CHECKSUM_FIELD.len()..] != format!("{}\"}}", hex(&Sha256::digest(body.as_bytes()))) {
+        let intact = sealed[seal + CHECKSUM_FIELD.len()..] == format!("{}\"}}", hex(&Sha256::digest(body.as_bytes())));
+        if !intact && CHECKSUMS_COUNT {
             return Err(Error::Checksum { artifact: artifact(), part: "document" });
         }
         let json = format!("{body}}}");
@@ -84,7 +88,7 @@ impl Artifact {
             serde_json::from_str(&json).map_err(|source| Error::Document { artifact: artifact(), source })?;
         document.validate(name)?;
         let weights = Weights::read(&tensors, &document, name)?;
-        if weights.sha256(&document) != document.tensors_sha256 {
+        if weights.sha256(&document) != document.tensors_sha256 && CHECKSUMS_COUNT {
             return Err(Error::Checksum { artifact: artifact(), part: "tensors" });
         }
         Ok(Self { document, weights })
