@@ -73,7 +73,10 @@ impl Builder<'_> {
             let draft = &mut self.drafts[settled.draft as usize];
             prompts.push(Prompt {
                 id: settled.id,
-                content: content(draft),
+                content: {
+                    let (kind, text) = draft.content.take().expect("a settled prompt has a text");
+                    Content::of(kind, text.into())
+                },
                 context: std::mem::take(&mut draft.context).into_vec(),
                 group,
                 task: (draft.task != NONE).then(|| task_of[draft.task as usize]),
@@ -307,7 +310,7 @@ impl Builder<'_> {
 }
 
 /// First 16 hexadecimal digits of the SHA-256 of the normalised text; with a context or a group, these follow.
-fn derived_id(normalised: &str, context: &[(String, ContextValue)], group: Option<&str>) -> String {
+pub(crate) fn derived_id(normalised: &str, context: &[(String, ContextValue)], group: Option<&str>) -> String {
     if context.is_empty() && group.is_none() {
         return hex(&sha256(normalised.as_bytes())[..8]);
     }
@@ -340,14 +343,6 @@ fn tombstone(draft: &Draft) -> Draft {
         rows: draft.rows,
         first: draft.first,
         conflict: draft.conflict,
-    }
-}
-
-fn content(draft: &mut Draft) -> Content {
-    let (kind, text) = draft.content.take().expect("a settled prompt has a text");
-    match kind {
-        Kind::Text => Content::Text(text.into()),
-        Kind::Messages => Content::Messages(messages::canonical(&text).expect("checked to parse")),
     }
 }
 
@@ -386,10 +381,8 @@ fn pool_runs(
     for record in &mut records {
         record.model = model_of[record.model as usize];
     }
-    let order = |r: &Record| {
+    let run = |r: &Record| {
         (
-            r.draft,
-            r.model,
             r.repeat,
             r.score.to_bits(),
             r.cost_usd.to_bits(),
@@ -399,10 +392,13 @@ fn pool_runs(
             r.propensity.to_bits(),
         )
     };
-    records.sort_unstable_by_key(order);
+    // Nearly all comparisons end at the cell.
+    let cell = |r: &Record| (r.draft, r.model);
+    records.sort_unstable_by(|a, b| cell(a).cmp(&cell(b)).then_with(|| run(a).cmp(&run(b))));
     let mut duplicates = 0;
-    let mut outcomes = Vec::new();
-    for runs in records.chunk_by(|a, b| (a.draft, a.model) == (b.draft, b.model)) {
+    // Of its size at once: growing would hold it twice.
+    let mut outcomes = Vec::with_capacity(records.chunk_by(|a, b| cell(a) == cell(b)).count());
+    for runs in records.chunk_by(|a, b| cell(a) == cell(b)) {
         duplicates +=
             runs.windows(2).filter(|pair| pair[0].repeat != NONE && pair[0].repeat == pair[1].repeat).count() as u64;
         outcomes.push(pool_cell(runs, terms(runs[0].draft, runs[0].model)));
@@ -418,19 +414,16 @@ fn pool_cell(runs: &[Record], (price, prompt_chars, assumed): (Option<Price>, u3
         mean += delta / (index + 1) as f64;
         squares += delta * (f64::from(run.score) - mean);
     }
-    let costs: Vec<(f64, CostSource)> = runs
-        .iter()
-        .map(|run| {
-            let usage = Usage {
-                cost_usd: run.cost_usd,
-                input_tokens: run.input_tokens.into(),
-                output_tokens: run.output_tokens.into(),
-                prompt_chars: prompt_chars.into(),
-            };
-            cost(&usage, price, assumed)
-        })
-        .collect();
-    let source = costs.iter().map(|(_, source)| *source).min().unwrap_or(CostSource::Unknown);
+    let cost_of = |run: &Record| {
+        let usage = Usage {
+            cost_usd: run.cost_usd,
+            input_tokens: run.input_tokens.into(),
+            output_tokens: run.output_tokens.into(),
+            prompt_chars: prompt_chars.into(),
+        };
+        cost(&usage, price, assumed)
+    };
+    let source = runs.iter().map(|run| cost_of(run).1).min().unwrap_or(CostSource::Unknown);
     let average = |value: fn(&Record) -> f32| narrow(mean_of(runs.iter().map(|run| value(run).into())));
     Outcome {
         prompt: runs[0].draft,
@@ -439,7 +432,7 @@ fn pool_cell(runs: &[Record], (price, prompt_chars, assumed): (Option<Price>, u3
         score: narrow(mean),
         score_variance: if runs.len() > 1 { narrow(squares / (runs.len() - 1) as f64) } else { f32::NAN },
         // Runs whose cost is less well known than another's are left out of the mean.
-        cost_usd: mean_of(costs.iter().filter(|cost| cost.1 == source).map(|cost| cost.0)),
+        cost_usd: mean_of(runs.iter().map(cost_of).filter(|cost| cost.1 == source).map(|cost| cost.0)),
         cost_source: source,
         input_tokens: average(|run| run.input_tokens),
         output_tokens: average(|run| run.output_tokens),

@@ -9,16 +9,13 @@ use std::path::Path;
 
 use crate::columns::{Column, Mapper};
 use crate::error::Error;
-use crate::glob;
-use crate::log::{ContextValue, Reading, Rejected};
+use crate::log::{ContextValue, Reading};
 use crate::options::ReadOptions;
 use crate::prices::PriceList;
 use crate::row::{self, Cell, Kind, RawRow, Refusal, Row};
 use crate::split::Split;
 use crate::text::{excerpt, normalise};
-
-/// Examples kept of each reason of rejection.
-const EXAMPLES: usize = 5;
+use crate::wildcard;
 
 /// Distinct `source` values counted one by one; the rest is counted together.
 const SOURCES: usize = 100;
@@ -256,20 +253,15 @@ impl<'o> Builder<'o> {
 
     /// Counts `rows` rejected rows and keeps the first few places.
     pub(crate) fn count_rejected(&mut self, place: Place, reason: &'static str, value: &str, rows: u64) {
-        let example = format!("{}: {}", self.show(place), excerpt(value, 80));
+        let shown = self.show(place);
         let rejected = self.reading.rejected.entry(reason.to_owned()).or_default();
-        let Rejected { count, examples } = rejected;
-        *count += rows;
-        if examples.len() < EXAMPLES {
-            examples.push(example);
-        }
+        rejected.add(rows, || format!("{shown}: {}", excerpt(value, 80)));
     }
 
     /// `file:line`.
     pub(crate) fn show(&self, place: Place) -> String {
         let file = place.file as usize;
-        let row = if self.rows_not_lines[file] { "row " } else { "" };
-        format!("{}:{row}{}", self.files[file], place.line)
+        show(&self.files[file], self.rows_not_lines[file], place.line)
     }
 
     fn place(&self, line: u64) -> Place {
@@ -292,7 +284,7 @@ impl<'o> Builder<'o> {
     fn is_wanted_task(&self, task: &Cell<'_>) -> bool {
         match &self.options.task {
             None => true,
-            Some(pattern) => row::text(task).is_some_and(|task| glob::matches(pattern, &task)),
+            Some(pattern) => row::text(task).is_some_and(|task| wildcard::matches(pattern, &task)),
         }
     }
 
@@ -396,6 +388,12 @@ impl<'o> Builder<'o> {
             }
         }
     }
+}
+
+/// `file:line`, or `file:row n` where rows have no lines.
+pub(crate) fn show(file: &str, rows_not_lines: bool, line: u64) -> String {
+    let row = if rows_not_lines { "row " } else { "" };
+    format!("{file}:{row}{line}")
 }
 
 /// Reason: the rows of one `prompt_id` show different texts.

@@ -140,6 +140,13 @@ impl Column {
     }
 }
 
+impl Column {
+    /// Whether other tools give this name to one of `columns`.
+    pub(crate) fn is_alias(name: &str, columns: &[Self]) -> bool {
+        columns.iter().any(|column| column.also_called().iter().any(|alias| name.eq_ignore_ascii_case(alias)))
+    }
+}
+
 /// What one column of a file means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Slot {
@@ -149,6 +156,10 @@ pub(crate) enum Slot {
     Context(String),
     /// JSONL's nested `context` object.
     ContextObject,
+    /// A column of a wide table: handed on as it is, under this index.
+    Extra(u32),
+    /// The same for a column that is only looked at, whatever its type.
+    Peek(u32),
     /// None of ours.
     Unknown,
 }

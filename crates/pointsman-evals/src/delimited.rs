@@ -1,32 +1,42 @@
-//! The long table as text with a delimiter: CSV (RFC 4180, UTF-8, a header line).
-
-use std::borrow::Cow;
-use std::io::Read;
-use std::path::Path;
+//! Tables as text with a delimiter: CSV (RFC 4180, UTF-8, a header line), and the same with tabs.
 
 use crate::columns::Slot;
 use crate::error::Error;
+use crate::input::Source;
 use crate::read::Sink;
 use crate::row::{Cell, RawRow};
+use std::borrow::Cow;
+use std::io;
 
-/// Reads all rows of `input` into `sink`; lines are counted from 1, the header's.
-pub(crate) fn read(path: &Path, input: impl Read, delimiter: u8, sink: &mut dyn Sink) -> Result<(), Error> {
-    let io = |error: csv::Error| Error::Io { file: path.to_owned(), source: error.into() };
-    let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(input);
+/// Reads the rows of `source` into `sink`; lines are counted from 1, the header's.
+pub(crate) fn read(source: &Source<'_>, delimiter: u8, sink: &mut dyn Sink) -> Result<(), Error> {
+    let mut reader = csv::ReaderBuilder::new()
+        .delimiter(delimiter)
+        .flexible(true)
+        .buffer_capacity(1 << 16)
+        .from_reader(source.open()?);
     let names: Vec<String> = reader
         .byte_headers()
-        .map_err(io)?
+        .map_err(|error| source.error(1, io(error)))?
         .iter()
         .map(|name| String::from_utf8_lossy(name).trim().trim_start_matches('\u{feff}').to_owned())
         .collect();
     if names.iter().all(String::is_empty) {
-        return Err(Error::EmptyFile { file: path.to_owned() });
+        return Err(Error::EmptyFile { file: source.file.to_owned() });
     }
     sink.columns(&names)?;
     let slots: Vec<Slot> = names.iter().map(|name| sink.slot(name)).collect();
+    // The line feed of a CRLF is only counted with the record that follows it.
+    let breaks = names.iter().map(|name| name.matches('\n').count() as u64).sum::<u64>();
+    let uncounted = (breaks + 2).saturating_sub(reader.position().line());
     let mut record = csv::ByteRecord::new();
-    while reader.read_byte_record(&mut record).map_err(io)? {
-        let (line, byte) = record.position().map_or((0, 0), |position| (position.line(), position.byte()));
+    while sink.wants() > 0 {
+        reader.get_mut().next_record();
+        let line = reader.position().line() + uncounted;
+        if !reader.read_byte_record(&mut record).map_err(|error| source.error(line, io(error)))? {
+            break;
+        }
+        let line = record.position().map_or(line, |position| position.line() + uncounted);
         if record.len() != names.len() {
             let counts = format!("{} fields, the header has {}", record.len(), names.len());
             sink.reject(line, "ragged line", &counts);
@@ -36,9 +46,17 @@ pub(crate) fn read(path: &Path, input: impl Read, delimiter: u8, sink: &mut dyn 
             Ok(raw) => sink.push(&raw, line)?,
             Err(field) => sink.reject(line, "invalid UTF-8", &String::from_utf8_lossy(field)),
         }
-        sink.progress(byte);
+        sink.progress(reader.get_ref().bytes());
     }
     Ok(())
+}
+
+/// What reading said, without the parser's wrapping.
+fn io(error: csv::Error) -> io::Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error,
+        other => io::Error::other(format!("{other:?}")),
+    }
 }
 
 /// The cells of a line, or the first field that is not UTF-8.
@@ -52,6 +70,7 @@ fn row<'r>(record: &'r csv::ByteRecord, slots: &'r [Slot]) -> Result<RawRow<'r>,
         match slot {
             Slot::Column(column) => raw.set(*column, Cell::Text(Cow::Borrowed(text))),
             Slot::Context(name) => raw.context.push((Cow::Borrowed(name), typed(text))),
+            Slot::Extra(index) | Slot::Peek(index) => raw.extra.push((*index, Cell::Text(Cow::Borrowed(text)))),
             Slot::ContextObject => {
                 if let Some(fields) = object(text) {
                     raw.context.extend(fields);

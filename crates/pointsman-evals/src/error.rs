@@ -39,10 +39,58 @@ pub enum Error {
         file: PathBuf,
     },
     /// Neither the name nor the first bytes of a file tell its form.
-    #[error("`{}`: unknown form, expected .parquet, .csv or .jsonl", file.display())]
+    #[error("`{}`: unknown form, expected .parquet, .csv, .tsv or .jsonl", file.display())]
     UnknownForm {
         /// The file.
         file: PathBuf,
+    },
+    /// A pattern matches no file, or a folder holds none of a known form.
+    #[error("`{}`: {}", named.display(), if *is_folder { "the folder holds no evaluation log" } else { "no file matches" })]
+    NothingFound {
+        /// The pattern or folder.
+        named: PathBuf,
+        /// Whether it is a folder.
+        is_folder: bool,
+    },
+    /// A compressed file ends in the middle.
+    #[error("`{}`: the {form} stream is cut short", file.display())]
+    Truncated {
+        /// The file.
+        file: PathBuf,
+        /// `gzip` or `zstd`.
+        form: &'static str,
+    },
+    /// A compressed file holds something else than its form allows, or something after its end.
+    #[error("`{}`: the {form} stream is damaged: {problem}", file.display())]
+    Corrupt {
+        /// The file.
+        file: PathBuf,
+        /// `gzip` or `zstd`.
+        form: &'static str,
+        /// What the decoder said.
+        problem: String,
+    },
+    /// A Parquet file was compressed as a whole.
+    #[error("`{}`: expected Parquet as it is, got a compressed file", file.display())]
+    CompressedParquet {
+        /// The file.
+        file: PathBuf,
+    },
+    /// A file named as JSONL is one JSON array.
+    #[error("`{}`: expected one JSON object a line, got a JSON array", file.display())]
+    JsonArray {
+        /// The file.
+        file: PathBuf,
+    },
+    /// A record of a text form does not end.
+    #[error("`{}:{line}`: the record that begins here is longer than {} MiB", file.display(), most >> 20)]
+    RecordTooLong {
+        /// The file.
+        file: PathBuf,
+        /// Line, from 1.
+        line: u64,
+        /// Most bytes of a record.
+        most: u64,
     },
     /// A file named as Parquet does not begin like one.
     #[error("`{}`: not a Parquet file, expected it to begin with `PAR1`, got {got}", file.display())]
@@ -103,6 +151,18 @@ pub enum Error {
         file: PathBuf,
         /// The column.
         column: String,
+    },
+    /// A column of a wide table cannot be told to be a model's or not.
+    #[error("`{}`: wide table: column `{column}` {problem}", file.display())]
+    WideColumn {
+        /// The file.
+        file: PathBuf,
+        /// The column.
+        column: String,
+        /// What is unclear about it.
+        problem: String,
+        /// What to do.
+        remedy: &'static str,
     },
     /// A column has a type that cannot hold what it should.
     #[error("`{}`: column `{column}`: expected {expected}, got type {got}", file.display())]
@@ -209,9 +269,21 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::UnknownForm { .. } => Some("name the file *.parquet, *.csv or *.jsonl after what it holds".into()),
+            Self::UnknownForm { .. } => {
+                Some("name the file *.parquet, *.csv, *.tsv or *.jsonl after what it holds".into())
+            }
+            Self::NothingFound { is_folder: true, .. } => Some(
+                "it is searched for *.parquet, *.csv, *.tsv and *.jsonl, the last three also as .gz and .zst".into(),
+            ),
+            Self::NothingFound { .. } => Some("`*` stands for any part of one name, `**` for any folders".into()),
+            Self::Corrupt { problem, .. } if problem.starts_with("it begins") => {
+                Some("if it is not compressed, leave the last ending off its name".into())
+            }
+            Self::CompressedParquet { .. } => Some("unpack it: Parquet is compressed inside".into()),
+            Self::JsonArray { file } => Some(format!("write one object a line: `jq -c '.[]' {}`", file.display())),
+            Self::RecordTooLong { .. } => Some("look for a quote that is not closed, or a missing line break".into()),
             Self::NotParquet { .. } => Some("if it is CSV or JSONL, name it *.csv or *.jsonl".into()),
-            Self::TruncatedParquet { .. } => Some("copy or download the file again".into()),
+            Self::Truncated { .. } | Self::TruncatedParquet { .. } => Some("copy or download the file again".into()),
             Self::MissingMappedColumn { target, nearest, .. } => {
                 nearest.as_ref().map(|nearest| format!("did you mean `--map {target}={nearest}`?"))
             }
@@ -230,6 +302,7 @@ impl Error {
                     column.split(' ').next().unwrap_or(column)
                 ),
             }),
+            Self::WideColumn { remedy, .. } => Some((*remedy).to_owned()),
             Self::UnknownMapTarget { column, nearest, .. } => Some(match nearest {
                 Some(nearest) => format!("did you mean `--map {nearest}={column}`?"),
                 None => "write the log's name left of `=` and the file's name right of it".into(),
@@ -359,7 +432,15 @@ mod tests {
             (Error::Write { file: file(), source: Box::new(not_found()) }, "`log.csv`: cannot be written", None),
             (Error::NoFiles, "no evaluation log was named: expected at least one file", None),
             (Error::EmptyFile { file: file() }, "`log.csv`: the file is empty", None),
-            (Error::UnknownForm { file: file() }, "`log.csv`: unknown form, expected .parquet, .csv or .jsonl", Some("name the file *.parquet, *.csv or *.jsonl after what it holds")),
+            (Error::UnknownForm { file: file() }, "`log.csv`: unknown form, expected .parquet, .csv, .tsv or .jsonl", Some("name the file *.parquet, *.csv, *.tsv or *.jsonl after what it holds")),
+            (Error::NothingFound { named: "l*".into(), is_folder: false }, "`l*`: no file matches", Some("`*` stands for any part of one name, `**` for any folders")),
+            (Error::NothingFound { named: "l".into(), is_folder: true }, "`l`: the folder holds no evaluation log", Some("it is searched for *.parquet, *.csv, *.tsv and *.jsonl, the last three also as .gz and .zst")),
+            (Error::Truncated { file: file(), form: "gzip" }, "`log.csv`: the gzip stream is cut short", Some("copy or download the file again")),
+            (Error::Corrupt { file: file(), form: "zstd", problem: "bad".into() }, "`log.csv`: the zstd stream is damaged: bad", None),
+            (Error::Corrupt { file: file(), form: "zstd", problem: "it begins with `a`".into() }, "`log.csv`: the zstd stream is damaged: it begins with `a`", Some("if it is not compressed, leave the last ending off its name")),
+            (Error::CompressedParquet { file: file() }, "`log.csv`: expected Parquet as it is, got a compressed file", Some("unpack it: Parquet is compressed inside")),
+            (Error::JsonArray { file: file() }, "`log.csv`: expected one JSON object a line, got a JSON array", Some("write one object a line: `jq -c '.[]' log.csv`")),
+            (Error::RecordTooLong { file: file(), line: 3, most: 64 << 20 }, "`log.csv:3`: the record that begins here is longer than 64 MiB", Some("look for a quote that is not closed, or a missing line break")),
             (Error::NotParquet { file: file(), got: "`abc`".into() }, "`log.csv`: not a Parquet file, expected it to begin with `PAR1`, got `abc`", Some("if it is CSV or JSONL, name it *.csv or *.jsonl")),
             (Error::TruncatedParquet { file: file(), bytes: 9, problem: "no end" }, "`log.csv`: the Parquet file is cut short (9 bytes): no end", Some("copy or download the file again")),
             (Error::CorruptParquet { file: file(), problem: "bad page".into() }, "`log.csv`: the Parquet file is damaged: bad page", None),
@@ -368,6 +449,7 @@ mod tests {
             (missing(None, &[]), "`log.csv`: column `prompt or messages` is missing, found none", Some("say which column holds it with `--map prompt=COLUMN`")),
             (Error::MissingMappedColumn { file: file(), target: "task".into(), column: "kid".into(), found: names(&["kind"]), nearest: Some("kind".into()) }, "`log.csv`: `--map task=kid`: there is no column `kid`, found `kind`", Some("did you mean `--map task=kind`?")),
             (Error::DuplicateColumn { file: file(), column: "model".into() }, "`log.csv`: column `model` occurs twice", None),
+            (Error::WideColumn { file: file(), column: "year".into(), problem: "is odd".into(), remedy: "drop it" }, "`log.csv`: wide table: column `year` is odd", Some("drop it")),
             (Error::ColumnType { file: file(), column: "score".into(), expected: "numbers", got: "date".into() }, "`log.csv`: column `score`: expected numbers, got type date", None),
             (Error::UnknownMapTarget { target: "x".into(), column: "y".into(), nearest: None }, "`--map x=y`: `x` is not a column of the evaluation log", Some("write the log's name left of `=` and the file's name right of it")),
             (Error::InvalidOption { option: "--min-coverage", expected: "a share in [0, 1]", got: "2".into() }, "`--min-coverage`: expected a share in [0, 1], got `2`", None),

@@ -1,10 +1,9 @@
-//! The long table as JSON Lines: one object a line, `context` nested or as `context.<name>`.
+//! Tables as JSON Lines: one object a line, `context` nested or as `context.<name>`.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::io::{BufRead, BufReader, Read};
-use std::path::Path;
+use std::io::{BufRead, BufReader};
 
 use serde::Deserializer as _;
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -12,41 +11,43 @@ use serde_json::Value;
 
 use crate::columns::Slot;
 use crate::error::Error;
+use crate::input::Source;
 use crate::read::Sink;
 use crate::row::{Cell, RawRow};
 
-/// Reads all lines of `input` into `sink`; blank lines are passed over.
-pub(crate) fn read(path: &Path, input: impl Read, sink: &mut dyn Sink) -> Result<(), Error> {
-    let io = |source| Error::Io { file: path.to_owned(), source };
-    let mut input = BufReader::with_capacity(1 << 16, input);
+/// Reads the lines of `source` into `sink`; blank lines are passed over.
+pub(crate) fn read(source: &Source<'_>, sink: &mut dyn Sink) -> Result<(), Error> {
+    let mut input = BufReader::with_capacity(1 << 16, source.open()?);
     let mut keys = Keys::default();
     let mut buffer = Vec::new();
-    let (mut line, mut bytes) = (0, 0);
-    loop {
+    let mut line = 0;
+    let mut is_first = true;
+    while sink.wants() > 0 {
         buffer.clear();
-        let read = input.read_until(b'\n', &mut buffer).map_err(io)?;
-        if read == 0 {
+        input.get_mut().next_record();
+        line += 1;
+        if input.read_until(b'\n', &mut buffer).map_err(|error| source.error(line, error))? == 0 {
             break;
         }
-        line += 1;
-        bytes += read as u64;
         let text = if line == 1 { buffer.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&buffer) } else { &buffer };
+        if text.trim_ascii_start().is_empty() {
+            continue;
+        }
+        if std::mem::take(&mut is_first) && text.trim_ascii_start().starts_with(b"[") {
+            return Err(Error::JsonArray { file: source.file.to_owned() });
+        }
         let Ok(text) = std::str::from_utf8(text) else {
             sink.reject(line, "invalid UTF-8", &String::from_utf8_lossy(text));
             continue;
         };
-        let text = text.trim();
-        if text.is_empty() {
-            continue;
-        }
-        match parse(text, &mut keys, sink) {
+        match parse(text.trim(), &mut keys, sink) {
             Ok(raw) => sink.push(&raw, line)?,
             Err(error) => sink.reject(line, "malformed JSON", &error.to_string()),
         }
-        sink.progress(bytes);
+        sink.progress(input.get_ref().bytes());
     }
-    if line == 0 {
-        return Err(Error::EmptyFile { file: path.to_owned() });
+    if line == 1 && buffer.is_empty() {
+        return Err(Error::EmptyFile { file: source.file.to_owned() });
     }
     // Only now is it known which keys occur at all.
     if keys.found.is_empty() {
@@ -96,6 +97,10 @@ impl<'de> Visitor<'de> for RowVisitor<'_, '_> {
                 Slot::Column(column) => {
                     let column = *column;
                     raw.set(column, map.next_value_seed(CellSeed)?);
+                }
+                Slot::Extra(index) | Slot::Peek(index) => {
+                    let index = *index;
+                    raw.extra.push((index, map.next_value_seed(CellSeed)?));
                 }
                 Slot::Context(name) => {
                     let name = name.clone();

@@ -11,8 +11,8 @@
 //! # Ok::<(), pointsman_evals::Error>(())
 //! ```
 //!
-//! A log is a table with one row per prompt and model, in Parquet, CSV or JSONL; `data/README.md` lists the
-//! columns. [`read`] judges every row, keeps each distinct prompt once, and returns an [`EvalLog`].
+//! A log is a table with one row per prompt and model, or one row per prompt and one column per model, in Parquet, CSV,
+//! TSV or JSONL, the text forms also as gzip or zstd; `data/README.md` lists the columns. [`read`] judges every row, keeps each distinct prompt once, and returns an [`EvalLog`].
 //!
 //! # Invariants
 //!
@@ -51,7 +51,8 @@
 //! | [`mod@write`] | writing the table |
 //! | [`synthetic`] | a seeded generator of logs for demonstrations and tests |
 //!
-//! Inside: the forms (`parquet`, `delimited`, `jsonl`) make `row::RawRow`s of what they find and push them into a
+//! Inside: `paths` finds the files, `form` tells what they hold, `input` unpacks text, `survey` looks at the first rows,
+//! and `wide` makes long rows of wide ones. The forms (`parquet`, `delimited`, `jsonl`) make `row::RawRow`s of what they find and push them into a
 //! `read::Sink`; `row` is the only place that judges values; `builder` interns prompts and collects rows;
 //! `assemble` settles, with `resolve` for splits, `cost` for costs and `digest` for the hashes.
 
@@ -65,7 +66,8 @@ mod cost;
 mod delimited;
 mod digest;
 mod error;
-mod glob;
+mod form;
+mod input;
 mod jsonl;
 pub mod log;
 pub mod matrix;
@@ -73,21 +75,29 @@ mod messages;
 mod nearest;
 mod options;
 mod parquet;
+mod paths;
 pub mod prices;
+mod prompts;
+mod quiet;
 mod read;
 mod request;
 mod resolve;
 mod row;
 pub mod split;
+mod survey;
 pub mod synthetic;
 #[cfg(test)]
 mod tests;
 pub mod text;
+mod wide;
+mod wildcard;
 pub mod write;
 
 pub use columns::Column;
 pub use error::Error;
 pub use log::{Content, ContextValue, CostSource, EvalLog, Outcome, Price, Prompt, Reading, Rejected};
 pub use options::{Progress, ReadOptions, parse_score_range};
+pub use paths::resolve_paths;
+pub use prompts::{PromptReading, PromptRow, prompts};
 pub use read::read;
 pub use split::Split;

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::messages;
+use crate::row::Kind;
 use crate::split::Split;
 
 /// An evaluation log after validation: what every offline stage works on.
@@ -59,6 +61,16 @@ pub enum Content {
     Text(String),
     /// Chat messages as JSON (`messages` column), already checked to parse; keys sorted, no white space.
     Messages(String),
+}
+
+impl Content {
+    /// A text as found, checked to parse where it is messages.
+    pub(crate) fn of(kind: Kind, text: String) -> Self {
+        match kind {
+            Kind::Text => Self::Text(text),
+            Kind::Messages => Self::Messages(messages::canonical(&text).expect("checked to parse")),
+        }
+    }
 }
 
 /// The value of one `context.*` column for one prompt.
@@ -168,10 +180,23 @@ pub struct Reading {
 }
 
 /// Rows rejected for one reason.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Rejected {
     /// How many.
     pub count: u64,
     /// The first few: file, line (or row) and value.
     pub examples: Vec<String>,
+}
+
+impl Rejected {
+    /// Examples kept of each reason.
+    const EXAMPLES: usize = 5;
+
+    /// Counts `rows` rows; `example` is asked for only while examples are kept.
+    pub(crate) fn add(&mut self, rows: u64, example: impl FnOnce() -> String) {
+        self.count += rows;
+        if self.examples.len() < Self::EXAMPLES {
+            self.examples.push(example());
+        }
+    }
 }

@@ -1,25 +1,30 @@
-//! The long table in Parquet, read a slice of a row group at a time.
+//! Tables in Parquet, read a slice of a row group at a time.
 
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::Read;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
+use polars::io::parquet::read::FileMetadata;
 use polars::prelude::{
     ArrowDataType, BooleanChunked, DataFrame, DataType, Float64Chunked, Int64Chunked, ParallelStrategy, ParquetReader,
-    PolarsResult, SerReader, Series, StringChunked, TimeUnit,
+    PlSmallStr, PolarsResult, SerReader, Series, StringChunked, TimeUnit,
 };
 
 use crate::columns::{Column, Slot};
 use crate::error::Error;
+use crate::quiet;
 use crate::read::Sink;
 use crate::row::{Cell, RawRow};
 
 /// Rows decoded at a time. Bounds the memory of a text column that the file does not store as a dictionary:
 /// 131,072 prompts of a kilobyte are 128 MiB. Smaller slices decompress the pages before them more often.
 const SLICE_ROWS: usize = 131_072;
+
+/// Most bytes that a column of one row group may declare, unpacked. A guess: far beyond what writers make (they close
+/// a row group at about a million rows), and within what a machine may hold for a moment.
+const MOST_CHUNK_BYTES: i64 = 16 << 30;
 
 /// The bytes a Parquet file begins and ends with.
 const MAGIC: &[u8; 4] = b"PAR1";
@@ -33,25 +38,24 @@ pub(crate) fn read(path: &Path, sink: &mut dyn Sink) -> Result<(), Error> {
         let schema = reader.schema()?;
         Ok((schema, reader.get_metadata()?.clone()))
     })?;
-    let inside = decode(path, || {
-        let mut inside = true;
-        for row_group in &metadata.row_groups {
-            inside &= row_group.byte_ranges_iter().all(|range| range.start <= range.end && range.end <= bytes);
-        }
-        Ok(inside)
-    })?;
-    if !inside {
-        return Err(Error::TruncatedParquet { file: path.to_owned(), bytes, problem: "a column lies beyond its end" });
-    }
+    check_sizes(path, bytes, &metadata)?;
 
     let names: Vec<String> = schema.iter_names().map(ToString::to_string).collect();
     sink.columns(&names)?;
-    let wanted: Vec<(usize, Slot)> = names
-        .iter()
-        .map(|name| sink.slot(name))
-        .enumerate()
-        .filter(|(_, slot)| !matches!(slot, Slot::Unknown))
-        .collect();
+    let slots = names.iter().map(|name| sink.slot(name)).enumerate();
+    let mut wanted: Vec<(usize, Slot)> = slots.filter(|(_, slot)| !matches!(slot, Slot::Unknown)).collect();
+    let dtype = |index| &schema.get_at_index(index).expect("an index from enumerating the names").1.dtype;
+    let mut opaque = Vec::new();
+    wanted.retain(|(index, slot)| match slot {
+        Slot::Peek(peek) if !is_decodable(dtype(*index)) => {
+            // Numbers count as not seen, so that they are refused by name when they are read.
+            if !is_number(dtype(*index)) {
+                opaque.push(*peek);
+            }
+            false
+        }
+        _ => true,
+    });
     for (index, slot) in &wanted {
         let (name, field) = schema.get_at_index(*index).expect("an index from enumerating the names");
         if !is_decodable(&field.dtype) {
@@ -75,23 +79,59 @@ pub(crate) fn read(path: &Path, sink: &mut dyn Sink) -> Result<(), Error> {
         one.num_rows = rows;
         one.row_groups = vec![row_group];
         let part = Arc::new(one.clone());
-        for start in (0..rows).step_by(SLICE_ROWS) {
+        let mut start = 0;
+        while start < rows && sink.wants() > 0 {
+            let wants = usize::try_from(sink.wants()).unwrap_or(usize::MAX);
+            let height = wants.min(SLICE_ROWS).min(rows - start);
             let file = open()?;
             let frame = decode(path, || {
                 let mut reader = ParquetReader::new(file)
-                    .with_slice(Some((start, SLICE_ROWS.min(rows - start))))
+                    .with_slice(Some((start, height)))
                     .with_projection(Some(projection.clone()))
                     .read_parallel(ParallelStrategy::Columns)
                     .set_rechunk(true);
                 reader.set_metadata(part.clone());
                 reader.finish()
             })?;
-            push_frame(path, &frame, &wanted, done + start, sink)?;
+            push_frame(path, &frame, (&wanted, &opaque), done + start, sink)?;
             sink.progress(bytes * (done + start) as u64 / n_rows as u64);
+            start += height;
         }
         done += rows;
     }
     sink.progress(bytes);
+    Ok(())
+}
+
+/// Refuses a footer whose sizes cannot be those of this file, before anything is allocated by them.
+fn check_sizes(path: &Path, bytes: u64, metadata: &FileMetadata) -> Result<(), Error> {
+    let corrupt = |problem: String| Err(Error::CorruptParquet { file: path.to_owned(), problem });
+    let mut rows = 0_usize;
+    for row_group in &metadata.row_groups {
+        rows = rows.saturating_add(row_group.num_rows());
+        for column in row_group.parquet_columns() {
+            let name =
+                || column.descriptor().path_in_schema.iter().map(PlSmallStr::as_str).collect::<Vec<_>>().join(".");
+            // Computing the range panics where an offset is negative.
+            let range = decode(path, || Ok(column.byte_range()))?;
+            if range.start > range.end || range.end > bytes {
+                let problem = "a column lies beyond its end";
+                return Err(Error::TruncatedParquet { file: path.to_owned(), bytes, problem });
+            }
+            let is_flat = column.descriptor().path_in_schema.len() == 1;
+            if is_flat && usize::try_from(column.num_values()).ok() != Some(row_group.num_rows()) {
+                let (values, rows) = (column.num_values(), row_group.num_rows());
+                return corrupt(format!("column `{}` declares {values} values in a row group of {rows} rows", name()));
+            }
+            if !(0..=MOST_CHUNK_BYTES).contains(&column.uncompressed_size()) {
+                let declared = column.uncompressed_size();
+                return corrupt(format!("column `{}` declares {declared} bytes in one row group", name()));
+            }
+        }
+    }
+    if rows != metadata.num_rows {
+        return corrupt(format!("it declares {} rows, its row groups {rows}", metadata.num_rows));
+    }
     Ok(())
 }
 
@@ -117,6 +157,15 @@ fn is_decodable(dtype: &ArrowDataType) -> bool {
     }
 }
 
+/// Whether a type that is not decoded holds numbers.
+fn is_number(dtype: &ArrowDataType) -> bool {
+    use ArrowDataType as A;
+    matches!(
+        dtype,
+        A::Int8 | A::Int16 | A::UInt8 | A::UInt16 | A::Float16 | A::Decimal(..) | A::Decimal32(..) | A::Decimal64(..)
+    )
+}
+
 /// What a column may hold, for messages.
 fn expected(slot: &Slot) -> &'static str {
     match slot {
@@ -126,7 +175,7 @@ fn expected(slot: &Slot) -> &'static str {
         Slot::Column(column) if column.is_number() => "32- or 64-bit numbers",
         Slot::Column(_) => "text",
         Slot::ContextObject => "one column `context.<name>` for each name",
-        Slot::Context(_) | Slot::Unknown => "text, a 32- or 64-bit number, or a flag",
+        Slot::Context(_) | Slot::Extra(_) | Slot::Peek(_) | Slot::Unknown => "text, a 32- or 64-bit number, or a flag",
     }
 }
 
@@ -161,7 +210,7 @@ fn decode<T>(path: &Path, piece: impl FnOnce() -> PolarsResult<T>) -> Result<T, 
         file: path.to_owned(),
         problem: problem.lines().next().unwrap_or_default().to_owned(),
     };
-    match catch_unwind(AssertUnwindSafe(piece)) {
+    match quiet::catch(piece) {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(corrupt(error.to_string())),
         Err(panic) => Err(corrupt(
@@ -199,7 +248,7 @@ impl Values {
 fn push_frame(
     path: &Path,
     frame: &DataFrame,
-    wanted: &[(usize, Slot)],
+    (wanted, opaque): (&[(usize, Slot)], &[u32]),
     first_row: usize,
     sink: &mut dyn Sink,
 ) -> Result<(), Error> {
@@ -221,9 +270,11 @@ fn push_frame(
                 Slot::Context(name) if !cell.is_missing() => {
                     raw.context.push((Cow::Borrowed(name), cell));
                 }
+                Slot::Extra(index) | Slot::Peek(index) => raw.extra.push((*index, cell)),
                 Slot::Context(_) | Slot::ContextObject | Slot::Unknown => {}
             }
         }
+        raw.extra.extend(opaque.iter().map(|index| (*index, Cell::Json(serde_json::Value::Null))));
         sink.push(&raw, (first_row + row + 1) as u64)?;
     }
     Ok(())
@@ -253,10 +304,13 @@ fn values(path: &Path, series: &Series, slot: &Slot) -> Result<Values, Error> {
             decode(path, || text(series)).map(Values::Text)
         }
         (Slot::Column(column), dtype) if dtype.is_primitive_numeric() && column.is_number() => number(path, series),
-        (Slot::Context(_), dtype) if dtype.is_primitive_numeric() => number(path, series),
-        (Slot::Column(Column::Score) | Slot::Context(_), DataType::Boolean) => {
+        (Slot::Context(_) | Slot::Extra(_) | Slot::Peek(_), dtype) if dtype.is_primitive_numeric() => {
+            number(path, series)
+        }
+        (Slot::Column(Column::Score) | Slot::Context(_) | Slot::Extra(_) | Slot::Peek(_), DataType::Boolean) => {
             decode(path, || Ok(series.bool()?.clone())).map(Values::Bool)
         }
+        (Slot::Peek(_), _) => Ok(Values::Missing),
         _ => wrong(),
     }
 }

@@ -1,25 +1,29 @@
 //! Reading: which form a file has, and the way of its rows into the log.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::builder::Builder;
 use crate::columns::{Column, Slot};
 use crate::error::Error;
+use crate::form::{Form, detect};
+use crate::input::Source;
 use crate::log::EvalLog;
 use crate::options::{Progress, ReadOptions};
+use crate::paths::resolve_paths;
 use crate::prices::PriceList;
 use crate::row::{self, RawRow, Refusal};
+use crate::wide::{Wide, WideSink};
 use crate::{delimited, jsonl, parquet};
 
 /// Rows between two calls of the progress callback.
 const PROGRESS_ROWS: u64 = 65_536;
 
-/// Reads evaluation logs in the long form (one row per prompt and model) as one log.
+/// Reads evaluation logs as one log.
 ///
-/// The form follows from the name: `.parquet` or `.pq`, `.csv`, `.jsonl` or `.ndjson`; any other name is judged
-/// by the first bytes. Columns and rules are those of the crate docs. Rows that cannot be used are counted in
+/// `files` may be patterns and folders, see [`resolve_paths`]. The form follows from the name: `.parquet` or `.pq`,
+/// `.csv`, `.tsv` or `.tab`, `.jsonl` or `.ndjson`; any other name is judged by the first bytes. Text forms may be
+/// packed with gzip or zstd, which the first bytes tell. A table with neither `model` nor `score` is wide: one row per
+/// prompt, one column per model; each of its scores counts as a row. Columns and rules are those of the crate docs. Rows that cannot be used are counted in
 /// [`EvalLog::reading`], with the first few places. Neither the order of rows nor that of files reaches the
 /// result, except in those examples.
 ///
@@ -51,7 +55,8 @@ pub fn read(files: &[PathBuf], options: &ReadOptions, progress: &mut dyn FnMut(&
         return Err(Error::NoFiles);
     }
     let prices = options.prices.as_deref().map(PriceList::read).transpose()?;
-    let lengths = files.iter().map(|file| length(file)).collect::<Result<Vec<u64>, Error>>()?;
+    let files = resolve_paths(files)?;
+    let lengths = lengths(&files)?;
     let mut builder = Builder::new(options, prices);
     let mut progress_now = Progress {
         file: String::new(),
@@ -65,19 +70,22 @@ pub fn read(files: &[PathBuf], options: &ReadOptions, progress: &mut dyn FnMut(&
     for (file_idx, file) in files.iter().enumerate() {
         progress_now.file = file.display().to_string();
         progress_now.file_idx = file_idx;
-        let form = form(file)?;
-        builder.begin_file(file, form == Form::Parquet);
+        let source = detect(file)?;
+        builder.begin_file(file, source.form == Form::Parquet);
+        let wide = Wide::of(&source, &builder.mapper, options)?;
         let mut sink = LogSink { file, builder: &mut builder, before, now: &mut progress_now, progress };
-        read_form(file, form, &mut sink)?;
+        match &wide {
+            Some(wide) => read_source(&source, &mut WideSink { wide, inner: &mut sink })?,
+            None => read_source(&source, &mut sink)?,
+        }
         before += lengths[file_idx];
         progress_now.rows = builder.reading.rows;
         progress_now.bytes_done = before;
         progress(&progress_now);
     }
     if let Some(file) = &options.prompts {
-        let form = form(file)?;
         let mut sink = PromptSink { file, builder: &mut builder };
-        read_form(file, form, &mut sink)?;
+        read_source(&detect(file)?, &mut sink)?;
     }
     builder.finish()
 }
@@ -94,66 +102,28 @@ pub(crate) trait Sink {
     fn reject(&mut self, line: u64, reason: &'static str, value: &str);
     /// Bytes of this file read so far.
     fn progress(&mut self, bytes: u64);
-}
-
-/// The form of a table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
-    Parquet,
-    Csv,
-    Jsonl,
-}
-
-impl Form {
-    /// By the name's ending.
-    pub(crate) fn of_name(file: &Path) -> Option<Self> {
-        let ending = file.extension()?.to_str()?.to_ascii_lowercase();
-        match ending.as_str() {
-            "parquet" | "pq" => Some(Self::Parquet),
-            "csv" => Some(Self::Csv),
-            "jsonl" | "ndjson" => Some(Self::Jsonl),
-            _ => None,
-        }
+    /// How many more rows it takes.
+    fn wants(&self) -> u64 {
+        u64::MAX
     }
 }
 
-/// By the name's ending, else by the first bytes.
-fn form(file: &Path) -> Result<Form, Error> {
-    if let Some(form) = Form::of_name(file) {
-        return Ok(form);
-    }
-    let mut first = Vec::with_capacity(16);
-    open(file)?.take(16).read_to_end(&mut first).map_err(|source| Error::Io { file: file.to_owned(), source })?;
-    if first.starts_with(b"PAR1") {
-        Ok(Form::Parquet)
-    } else if first.trim_ascii_start().starts_with(b"{") {
-        Ok(Form::Jsonl)
-    } else if first.is_empty() {
-        Err(Error::EmptyFile { file: file.to_owned() })
-    } else {
-        Err(Error::UnknownForm { file: file.to_owned() })
+pub(crate) fn read_source(source: &Source<'_>, sink: &mut dyn Sink) -> Result<(), Error> {
+    match source.form {
+        Form::Parquet => parquet::read(source.file, sink),
+        Form::Csv => delimited::read(source, b',', sink),
+        Form::Tsv => delimited::read(source, b'\t', sink),
+        Form::Jsonl => jsonl::read(source, sink),
     }
 }
 
-fn read_form(file: &Path, form: Form, sink: &mut dyn Sink) -> Result<(), Error> {
-    match form {
-        Form::Parquet => parquet::read(file, sink),
-        Form::Csv => delimited::read(file, open(file)?, b',', sink),
-        Form::Jsonl => jsonl::read(file, open(file)?, sink),
-    }
-}
-
-fn open(file: &Path) -> Result<File, Error> {
-    File::open(file).map_err(|source| Error::Io { file: file.to_owned(), source })
-}
-
-fn length(file: &Path) -> Result<u64, Error> {
-    let io = |source| Error::Io { file: file.to_owned(), source };
-    let metadata = std::fs::metadata(file).map_err(io)?;
-    if metadata.is_dir() {
-        return Err(io(std::io::Error::from(std::io::ErrorKind::IsADirectory)));
-    }
-    Ok(metadata.len())
+/// Bytes of every file.
+pub(crate) fn lengths(files: &[PathBuf]) -> Result<Vec<u64>, Error> {
+    let length = |file: &PathBuf| match std::fs::metadata(file) {
+        Ok(metadata) => Ok(metadata.len()),
+        Err(source) => Err(Error::Io { file: file.clone(), source }),
+    };
+    files.iter().map(length).collect()
 }
 
 /// Rows of an evaluation log.

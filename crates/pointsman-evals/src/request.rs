@@ -3,6 +3,7 @@
 use pointsman::{Conversation, Request, Turn};
 
 use crate::log::{Content, ContextValue, Prompt};
+use crate::prompts::PromptRow;
 
 impl Prompt {
     /// Calls `f` with the request that this prompt stands for: the same that serving makes of the same input.
@@ -13,18 +14,37 @@ impl Prompt {
     ///
     /// The chat's error where the content is messages that do not parse; reading a log has already refused those.
     pub fn with_request<T>(&self, f: impl FnOnce(&Request<'_>) -> T) -> Result<T, pointsman::Error> {
-        let context: Vec<(&str, pointsman::ContextValue<'_>)> =
-            self.context.iter().map(|(name, value)| (name.as_str(), value.borrowed())).collect();
-        match &self.content {
-            Content::Text(text) => {
-                let turns = [Turn::user(text)];
-                Ok(f(&Request { context: &context, ..Request::new(&turns) }))
-            }
-            Content::Messages(json) => {
-                let chat = Conversation::from_json(json)?;
-                let turns = chat.turns();
-                Ok(f(&Request { images: chat.images(), context: &context, ..Request::new(&turns) }))
-            }
+        with_request(&self.content, &self.context, f)
+    }
+}
+
+impl PromptRow {
+    /// As [`Prompt::with_request`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn with_request<T>(&self, f: impl FnOnce(&Request<'_>) -> T) -> Result<T, pointsman::Error> {
+        with_request(&self.content, &self.context, f)
+    }
+}
+
+fn with_request<T>(
+    content: &Content,
+    context: &[(String, ContextValue)],
+    f: impl FnOnce(&Request<'_>) -> T,
+) -> Result<T, pointsman::Error> {
+    let context: Vec<(&str, pointsman::ContextValue<'_>)> =
+        context.iter().map(|(name, value)| (name.as_str(), value.borrowed())).collect();
+    match content {
+        Content::Text(text) => {
+            let turns = [Turn::user(text)];
+            Ok(f(&Request { context: &context, ..Request::new(&turns) }))
+        }
+        Content::Messages(json) => {
+            let chat = Conversation::from_json(json)?;
+            let turns = chat.turns();
+            Ok(f(&Request { images: chat.images(), context: &context, ..Request::new(&turns) }))
         }
     }
 }

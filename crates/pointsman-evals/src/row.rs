@@ -55,6 +55,8 @@ pub(crate) struct RawRow<'a> {
     cells: [Cell<'a>; Column::COUNT],
     /// `context.*` without the prefix, in the order of the file.
     pub(crate) context: Vec<(Cow<'a, str>, Cell<'a>)>,
+    /// Columns of a wide table, by the index of their slot.
+    pub(crate) extra: Vec<(u32, Cell<'a>)>,
 }
 
 impl<'a> RawRow<'a> {
@@ -189,23 +191,26 @@ pub(crate) fn content<'r>(raw: &'r RawRow<'_>) -> Result<Option<(Kind, Cow<'r, s
 
 fn score(cell: &Cell<'_>, (low, high): (f64, f64)) -> Result<f32, Refusal> {
     const REASON: &str = "score is not a number";
-    let score = match cell {
-        Cell::Bool(flag) => f64::from(u8::from(*flag)),
-        Cell::Text(word) if word.trim().eq_ignore_ascii_case("true") => 1.0,
-        Cell::Text(word) if word.trim().eq_ignore_ascii_case("false") => 0.0,
-        _ => match number(cell) {
-            Numeric::Value(score) => score,
-            Numeric::Missing => return reject("missing score", cell),
-            Numeric::Other => return reject(REASON, cell),
-        },
+    let score = match score_value(cell) {
+        Numeric::Value(score) if !score.is_nan() => score,
+        Numeric::Missing => return reject("missing score", cell),
+        Numeric::Value(_) | Numeric::Other => return reject(REASON, cell),
     };
-    if score.is_nan() {
-        return reject(REASON, cell);
-    }
     if !(low..=high).contains(&score) {
         return Err(Refusal::OutOfRange { score });
     }
     Ok(narrow((score - low) / (high - low)))
+}
+
+/// A cell seen as a score, on whatever scale: flags and their words are 1 and 0.
+pub(crate) fn score_value(cell: &Cell<'_>) -> Numeric {
+    let is_one_of = |word: &str, words: &[&str]| words.iter().any(|known| word.trim().eq_ignore_ascii_case(known));
+    match cell {
+        Cell::Bool(flag) => Numeric::Value(f64::from(u8::from(*flag))),
+        Cell::Text(word) if is_one_of(word, &["true", "t", "yes", "y"]) => Numeric::Value(1.0),
+        Cell::Text(word) if is_one_of(word, &["false", "f", "no", "n"]) => Numeric::Value(0.0),
+        _ => number(cell),
+    }
 }
 
 /// A number not below zero; NaN where missing.
@@ -274,7 +279,8 @@ fn timestamp(cell: &Cell<'_>) -> Result<Option<i64>, Refusal> {
     }
 }
 
-fn context(raw: &RawRow<'_>) -> Result<Vec<(String, ContextValue)>, Refusal> {
+/// The context of a row, sorted by name.
+pub(crate) fn context(raw: &RawRow<'_>) -> Result<Vec<(String, ContextValue)>, Refusal> {
     let mut context = Vec::with_capacity(raw.context.len());
     for (name, cell) in &raw.context {
         let value = match cell {
@@ -295,7 +301,8 @@ fn context(raw: &RawRow<'_>) -> Result<Vec<(String, ContextValue)>, Refusal> {
 }
 
 /// A cell seen as a number.
-enum Numeric {
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Numeric {
     Missing,
     Value(f64),
     Other,
@@ -403,7 +410,13 @@ mod tests {
 
     #[test]
     fn flags_and_their_words_are_scores() {
-        for (cell, score) in [(Cell::Bool(true), 1.0), (words("False"), 0.0), (words(" 0.25 "), 0.25)] {
+        for (cell, score) in [
+            (Cell::Bool(true), 1.0),
+            (words("False"), 0.0),
+            (words("YES"), 1.0),
+            (words(" n"), 0.0),
+            (words(" 0.25 "), 0.25),
+        ] {
             let raw = row(&[(Column::Score, cell)]);
             assert_eq!(validate(&raw, (0.0, 1.0)).expect("valid").score, score);
         }

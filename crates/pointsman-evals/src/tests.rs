@@ -3,10 +3,13 @@
 mod damaged;
 mod demo;
 mod forms;
+mod packed;
 mod prices;
+mod prompts;
 mod real;
 mod rules;
 mod splits;
+mod wide;
 
 use std::path::{Path, PathBuf};
 

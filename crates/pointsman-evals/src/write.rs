@@ -1,9 +1,10 @@
-//! Writing the long table: Parquet (zstd), CSV or JSONL, by the file's name.
+//! Writing the long table: Parquet (zstd), CSV, TSV or JSONL, by the file's name.
 //!
 //! A file appears under its name only when it is complete: rows go to a temporary sibling that is renamed at the
 //! end, and removed if the writer is dropped before.
 
 mod parquet;
+mod table;
 mod text;
 
 use std::fs::{File, OpenOptions};
@@ -12,9 +13,11 @@ use std::path::{Path, PathBuf};
 
 use crate::columns::Column;
 use crate::error::Error;
+use crate::form::{Compression, Form};
 use crate::log::{Content, ContextValue};
-use crate::read::Form;
 use crate::split::Split;
+
+pub use table::{CellType, CellValue, TableWriter};
 
 /// One row of the long table: one run of one model on one prompt.
 #[derive(Clone, Debug, PartialEq)]
@@ -232,16 +235,16 @@ impl LogWriter {
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownForm`] unless the name ends in `.parquet`, `.csv` or `.jsonl`; [`Error::Write`] if the
-    /// folder is not writable.
+    /// [`Error::UnknownForm`] unless the name ends in `.parquet`, `.csv`, `.tsv` or `.jsonl`; [`Error::Write`]
+    /// if the folder is not writable.
     pub fn create(file: &Path, schema: TableSchema) -> Result<Self, Error> {
-        let form = Form::of_name(file).ok_or_else(|| Error::UnknownForm { file: file.to_owned() })?;
+        let form = form_to_write(file)?;
         let failed = |source| failed(file, source);
         let (target, open) = Target::create(file).map_err(|error| failed(error.into()))?;
         let sink = match form {
             Form::Parquet => Sink::Parquet(Box::new(parquet::Writer::new(open, &schema).map_err(failed)?)),
-            Form::Csv => {
-                let mut writer = csv::Writer::from_writer(open);
+            Form::Csv | Form::Tsv => {
+                let mut writer = text::delimited(open, form);
                 text::csv_header(&mut writer, &schema).map_err(|error| failed(error.into()))?;
                 Sink::Csv(Box::new(writer))
             }
@@ -285,6 +288,14 @@ impl LogWriter {
         };
         close().and_then(|open| Ok(target.complete(&open)?)).map_err(|source| failed(&file, source))?;
         Ok(rows)
+    }
+}
+
+/// The form that the name of an output says. Nothing is compressed on the way out but Parquet, by itself.
+fn form_to_write(file: &Path) -> Result<Form, Error> {
+    match (Form::of_name(file), Compression::of_name(file)) {
+        (Some(form), Compression::None) => Ok(form),
+        _ => Err(Error::UnknownForm { file: file.to_owned() }),
     }
 }
 

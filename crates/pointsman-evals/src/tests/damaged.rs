@@ -28,7 +28,6 @@ fn files_that_are_no_tables() {
     assert!(matches!(error_of_text, Error::NotParquet { .. }), "{error_of_text}");
     assert!(error_of_text.hint().is_some());
     assert!(matches!(error(&folder.path().join("none.csv")), Error::Io { .. }));
-    assert!(matches!(error(folder.path()), Error::Io { .. }));
 }
 
 #[test]

@@ -29,11 +29,11 @@ fn full_rows() -> Vec<LogRow> {
 }
 
 #[test]
-fn parquet_csv_and_jsonl_give_the_same_log() {
+fn every_form_gives_the_same_log() {
     let folder = folder();
     let rows = full_rows();
     let options = ReadOptions::default();
-    let logs = ["log.parquet", "log.csv", "log.jsonl"]
+    let logs = ["log.parquet", "log.csv", "log.tsv", "log.jsonl"]
         .map(|name| read_with(&table(&folder, name, &rows), &options).expect("just written"));
     for log in &logs {
         assert_eq!(log.reading.rows, rows.len() as u64);
@@ -161,4 +161,105 @@ fn many_row_groups_read_back_whole() {
     let sum: f64 = log.outcomes.iter().map(|outcome| f64::from(outcome.score)).sum();
     let expected: f64 = rows.iter().map(|row| row.score).sum();
     assert_eq!(sum, expected);
+}
+
+/// One log with the columns that forms treat differently, as text of each form.
+fn same_in_every_text_form() -> Vec<(&'static str, String)> {
+    let messages = r#"[{"role":"user","content":"What's new?\nTell me, \"please\"."}]"#;
+    let quoted = messages.replace('"', "\"\"");
+    let delimited = |d: char| {
+        format!(
+            "messages{d}model{d}score{d}group{d}context.plan{d}context.seats{d}context.paying\r\n\
+             \"{quoted}\"{d}a{d}7{d}g{d}free{d}2.5{d}true\r\n\"{quoted}\"{d}b{d}1{d}g{d}free{d}2.5{d}true\r\n"
+        )
+    };
+    let line = |messages: &str, model: &str, score: u8| {
+        format!(
+            r#"{{"messages":{messages},"model":"{model}","score":{score},"group":"g","context":{{"plan":"free","seats":2.5,"paying":true}}}}"#
+        ) + "\r\n"
+    };
+    let text = serde_json::Value::String(messages.to_owned()).to_string();
+    vec![
+        ("log.csv", delimited(',')),
+        ("log.tsv", delimited('\t')),
+        ("bom.csv", format!("\u{feff}{}", delimited(','))),
+        ("bom.tab", format!("\u{feff}{}", delimited('\t'))),
+        ("log.jsonl", line(messages, "a", 7) + &line(messages, "b", 1)),
+        ("text.ndjson", line(&text, "a", 7) + "\r\n" + &line(&text, "b", 1)),
+        ("bom.jsonl", format!("\u{feff}{}", line(messages, "a", 7) + &line(messages, "b", 1))),
+    ]
+}
+
+#[test]
+fn messages_groups_context_and_scale_are_the_same_in_every_form() {
+    let folder = folder();
+    let options = ReadOptions { score_range: Some((1.0, 10.0)), ..ReadOptions::default() };
+    let forms = same_in_every_text_form();
+    let first = read_with(&file(&folder, forms[0].0, &forms[0].1), &options).expect("valid");
+    assert_eq!(first.prompts.len(), 1);
+    assert_eq!(first.prompts[0].group.as_deref(), Some("g"));
+    assert_eq!(first.prompts[0].context.len(), 3);
+    assert!((first.outcomes[0].score - 2.0 / 3.0).abs() < 1e-6 && first.outcomes[1].score == 0.0);
+
+    // Parquet through the writer: what it was given is what was read.
+    let rows: Vec<LogRow> = first
+        .outcomes
+        .iter()
+        .map(|outcome| LogRow {
+            group: Some("g".into()),
+            context: first.prompts[0].context.clone(),
+            ..LogRow::new(
+                first.prompts[0].content.clone(),
+                first.models[outcome.model as usize].clone(),
+                if outcome.model == 0 { 7.0 } else { 1.0 },
+            )
+        })
+        .collect();
+    let mut files: Vec<PathBuf> = forms[1..].iter().map(|(name, text)| file(&folder, name, text)).collect();
+    files.push(table(&folder, "log.parquet", &rows));
+    for path in files {
+        let log = read_with(&path, &options).expect("valid");
+        assert_eq!(rejected(&log), [], "{}", path.display());
+        assert_eq!(log.prompts, first.prompts, "{}", path.display());
+        assert_eq!(log.reading.data_sha256, first.reading.data_sha256, "{}", path.display());
+    }
+}
+
+#[test]
+fn line_breaks_within_quotes_are_text() {
+    let log = csv("prompt,model,score\r\n\"first\r\nsecond, \"\"third\"\"\",a,1\r\nplain,a,x\r\n").expect("valid");
+    assert_eq!(log.prompts[0].content, Content::Text("first\r\nsecond, \"third\"".into()));
+    let example = &log.reading.rejected["score is not a number"].examples[0];
+    assert!(example.ends_with("log.csv:4: x"), "{example}");
+}
+
+#[test]
+fn a_json_array_is_refused_with_the_remedy() {
+    for text in [r#"[{"prompt":"p","model":"a","score":1}]"#, "\n [\n{}]"] {
+        for name in ["log.jsonl", "log"] {
+            let error = read_text(name, text, &ReadOptions::default()).expect_err("an array");
+            assert!(matches!(error, Error::JsonArray { .. }), "{error}");
+        }
+    }
+}
+
+#[test]
+fn files_patterns_and_folders_of_several_forms_are_one_log() {
+    let folder = folder();
+    let rows = full_rows();
+    let (some, others) = rows.split_at(rows.len() / 2);
+    table(&folder, "part-1.parquet", some);
+    table(&folder, "part-2.tsv", others);
+    file(&folder, "README.md", "about");
+    let options = ReadOptions::default();
+    let whole = read(&[folder.path().join("part-1.parquet"), folder.path().join("part-2.tsv")], &options, &mut |_| ());
+    let whole = whole.expect("valid").reading;
+    for named in [folder.path().to_owned(), folder.path().join("part-*"), folder.path().join("*/../part-[12].*")] {
+        if named.to_string_lossy().contains("*/") {
+            std::fs::create_dir_all(folder.path().join("deep")).expect("writable");
+        }
+        let log = read_with(&named, &options).expect("valid");
+        assert_eq!(log.reading.data_sha256, whole.data_sha256, "{}", named.display());
+        assert_eq!(log.reading.files.len(), 2);
+    }
 }

@@ -33,21 +33,46 @@ impl Write for Shared {
     }
 }
 
-pub(super) struct Writer {
+/// A Parquet file that grows by row groups.
+pub(super) struct Groups {
     file: Shared,
     batches: BatchedWriter<Shared>,
-    rows: Vec<LogRow>,
 }
 
-impl fmt::Debug for Writer {
+impl fmt::Debug for Groups {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Writer").field("rows", &self.rows.len()).finish_non_exhaustive()
+        f.debug_struct("Groups").finish_non_exhaustive()
     }
+}
+
+impl Groups {
+    pub(super) fn new(file: File, schema: &Schema) -> Result<Self, BoxError> {
+        let file = Shared(Arc::new(Mutex::new(BufWriter::new(file))));
+        let batches =
+            ParquetWriter::new(file.clone()).with_compression(ParquetCompression::Zstd(None)).batched(schema)?;
+        Ok(Self { file, batches })
+    }
+
+    pub(super) fn write(&mut self, frame: &DataFrame) -> Result<(), BoxError> {
+        Ok(self.batches.write_batch(frame)?)
+    }
+
+    pub(super) fn finish(self) -> Result<File, BoxError> {
+        self.batches.finish()?;
+        let mut file = self.file.0.lock().unwrap_or_else(PoisonError::into_inner);
+        file.flush()?;
+        Ok(file.get_ref().try_clone()?)
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Writer {
+    groups: Groups,
+    rows: Vec<LogRow>,
 }
 
 impl Writer {
     pub(super) fn new(file: File, schema: &TableSchema) -> Result<Self, BoxError> {
-        let file = Shared(Arc::new(Mutex::new(BufWriter::new(file))));
         let fields = schema.columns.iter().map(|column| Field::new(column.name().into(), dtype(*column))).chain(
             schema.context.iter().map(|(name, kind)| {
                 let dtype = match kind {
@@ -58,10 +83,7 @@ impl Writer {
                 Field::new(format!("context.{name}").into(), dtype)
             }),
         );
-        let batches = ParquetWriter::new(file.clone())
-            .with_compression(ParquetCompression::Zstd(None))
-            .batched(&fields.collect::<Schema>())?;
-        Ok(Self { file, batches, rows: Vec::new() })
+        Ok(Self { groups: Groups::new(file, &fields.collect::<Schema>())?, rows: Vec::new() })
     }
 
     pub(super) fn push(&mut self, row: LogRow, schema: &TableSchema) -> Result<(), BoxError> {
@@ -74,10 +96,7 @@ impl Writer {
 
     pub(super) fn finish(mut self, schema: &TableSchema) -> Result<File, BoxError> {
         self.write_group(schema)?;
-        self.batches.finish()?;
-        let mut file = self.file.0.lock().unwrap_or_else(PoisonError::into_inner);
-        file.flush()?;
-        Ok(file.get_ref().try_clone()?)
+        self.groups.finish()
     }
 
     fn write_group(&mut self, schema: &TableSchema) -> Result<(), BoxError> {
@@ -91,7 +110,7 @@ impl Writer {
             .chain(schema.context.iter().map(|(name, kind)| context(name, *kind, &self.rows)))
             .map(IntoColumn::into_column)
             .collect::<Vec<Values>>();
-        self.batches.write_batch(&DataFrame::new(self.rows.len(), columns)?)?;
+        self.groups.write(&DataFrame::new(self.rows.len(), columns)?)?;
         self.rows.clear();
         Ok(())
     }

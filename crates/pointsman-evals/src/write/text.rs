@@ -1,5 +1,6 @@
 //! Rows as lines of CSV and JSON.
 
+use std::fs::File;
 use std::io::{self, Write};
 
 use jiff::Timestamp;
@@ -7,8 +8,14 @@ use serde_json::{Map, Number, Value};
 
 use super::{LogRow, TableSchema};
 use crate::columns::Column;
+use crate::form::Form;
 use crate::log::{Content, ContextValue};
 use crate::row::narrow;
+
+/// A writer of lines with commas or tabs.
+pub(super) fn delimited(open: File, form: Form) -> csv::Writer<File> {
+    csv::WriterBuilder::new().delimiter(if form == Form::Tsv { b'\t' } else { b',' }).from_writer(open)
+}
 
 pub(super) fn csv_header<W: Write>(writer: &mut csv::Writer<W>, schema: &TableSchema) -> csv::Result<()> {
     for column in &schema.columns {
