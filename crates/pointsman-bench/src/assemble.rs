@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use rayon::prelude::*;
 
 use pointsman_evals::text::normalise;
+use pointsman_metrics::calibration::reliability;
 use pointsman_metrics::classification::{auc, brier, ece, ece_floor};
 use pointsman_metrics::compat::routerbench::{aiq_compat, aiq_paper};
 use pointsman_metrics::{DeferralCurve, Point};
@@ -15,8 +16,8 @@ use crate::error::Error;
 use crate::measure::{Figures, LEVEL, Measurement, equal_quality_setting, pair_order};
 use crate::options::{BenchOptions, PromptListing};
 use crate::report::{
-    BenchReport, CurvePointReport, EqualQualityReport, NoiseReport, Pair, PairedReport, PromptReport, RouterReport,
-    SingleReport, TaskReport,
+    BenchReport, CurvePointReport, EqualQualityReport, IntervalReport, NoiseReport, Pair, PairedReport, PromptReport,
+    ReliabilityReport, RouterReport, SingleReport, TaskReport,
 };
 use crate::verdict::verdict;
 
@@ -108,6 +109,7 @@ fn router(inputs: &Inputs<'_, '_>, e: usize, compat: Option<f64>, all_points: &[
         brier: errors.brier,
         ece: errors.ece,
         ece_floor: errors.ece_floor,
+        reliability: predictions.map_or_else(Vec::new, |q| reliability_bins(contest, q)),
         quality_max: interval(|f| f.quality_max),
         gap_closed: interval(|f| f.gap_closed),
         quality_at_best_single_cost: interval(|f| f.quality_at_best_single_cost),
@@ -241,8 +243,40 @@ fn tasks(contest: &Contest<'_>, entrants: &[Entrant]) -> Vec<TaskReport> {
                     Some((e.name.clone(), mean))
                 })
                 .collect(),
+            gain: gains(entrants, &rows),
         })
         .collect()
+}
+
+/// Paired differences to the best single model over some rows, for every router that is no baseline.
+fn gains(entrants: &[Entrant], rows: &[usize]) -> BTreeMap<String, IntervalReport> {
+    let realised = |e: &Entrant| e.choices.as_ref().map(|c| rows.iter().map(|&i| c.max.quality(0)[i]).collect());
+    let Some(single): Option<Vec<f64>> = entrants.iter().find(|e| e.name == "best_single").and_then(realised) else {
+        return BTreeMap::new();
+    };
+    entrants
+        .iter()
+        .filter(|e| e.kind != RouterKind::Baseline)
+        .filter_map(|e| {
+            let ours: Vec<f64> = realised(e)?;
+            let difference = ours.iter().zip(&single).map(|(a, b)| a - b);
+            let (n, sum, squares) = difference.fold((0.0, 0.0, 0.0), |(n, s, q), d| (n + 1.0, s + d, q + d * d));
+            Some((e.name.clone(), IntervalReport::of_mean(n, sum, squares)?))
+        })
+        .collect()
+}
+
+/// The reliability diagram; none where a prediction is no expected quality.
+fn reliability_bins(contest: &Contest<'_>, predicted: &[f64]) -> Vec<ReliabilityReport> {
+    let bins = reliability(predicted, &contest.test.quality, contest.n_models()).unwrap_or_default();
+    let report = |b: pointsman_metrics::calibration::ReliabilityBin| ReliabilityReport {
+        from: b.from,
+        to: b.to,
+        n: b.n,
+        predicted: b.predicted,
+        observed: b.observed.into(),
+    };
+    bins.into_iter().map(report).collect()
 }
 
 fn prompts(contest: &Contest<'_>, entrants: &[Entrant]) -> Result<Vec<PromptReport>, Error> {

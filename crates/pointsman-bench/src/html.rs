@@ -1,20 +1,22 @@
 //! The report as one self-contained page: no script, no network, no prompt text; light, dark and print.
 
+mod calibration;
 mod chart;
+mod paint;
+mod shares;
+mod tasks;
 
 use std::fmt::Write;
 
 use crate::entrant::RouterKind;
 use crate::error::Error;
 use crate::report::{BenchReport, IntervalReport, RouterReport};
+use crate::wording::thousands;
 
 const STYLE: &str = include_str!("html/style.css");
 
 /// Routers whose shares and tasks are worth a column: one-model baselines and the uniform mix say nothing there.
 const DULL: [&str; 4] = ["random", "cheapest", "dearest", "best_single"];
-
-/// Most tasks shown, largest first; the JSON report has all.
-const SHOWN_TASKS: usize = 40;
 
 /// Renders a report as HTML.
 ///
@@ -22,13 +24,24 @@ const SHOWN_TASKS: usize = 40;
 ///
 /// [`Error::Chart`] if the chart cannot be drawn.
 pub fn render(report: &BenchReport) -> Result<String, Error> {
-    let chart = chart::svg(report)?;
-    let mut page = String::with_capacity(chart.len() + 64 * 1024);
-    write_page(&mut page, report, &chart).map_err(|e| Error::Chart(e.to_string()))?;
+    let figures = Figures {
+        chart: chart::svg(report)?,
+        calibration: calibration::section(report)?,
+        shares: shares::figures(report)?,
+    };
+    let mut page = String::with_capacity(figures.chart.len() + 64 * 1024);
+    write_page(&mut page, report, &figures).map_err(|e| Error::Chart(e.to_string()))?;
     Ok(page)
 }
 
-fn write_page(out: &mut String, report: &BenchReport, chart: &str) -> std::fmt::Result {
+/// What is drawn rather than written.
+struct Figures {
+    chart: String,
+    calibration: String,
+    shares: String,
+}
+
+fn write_page(out: &mut String, report: &BenchReport, figures: &Figures) -> std::fmt::Result {
     write!(
         out,
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" \
@@ -47,15 +60,17 @@ fn write_page(out: &mut String, report: &BenchReport, chart: &str) -> std::fmt::
     writeln!(out, "<p class=\"verdict\">{}</p>", escape(&report.verdict))?;
     writeln!(
         out,
-        "<section aria-labelledby=\"curve\">\n<h2 id=\"curve\">Quality against cost</h2>\n<figure>{chart}<figcaption>{}\
+        "<section aria-labelledby=\"curve\">\n<h2 id=\"curve\">Quality against cost</h2>\n<figure>{}<figcaption>{}\
          </figcaption></figure>\n</section>",
+        figures.chart,
         escape(&chart::caption(report)),
     )?;
     metrics(out, report)?;
     paired(out, report)?;
     pair(out, report)?;
-    shares(out, report)?;
-    tasks(out, report)?;
+    shares(out, report, &figures.shares)?;
+    tasks::section(out, report)?;
+    out.push_str(&figures.calibration);
     singles(out, report)?;
     method(out, report)?;
     out.push_str("</main>\n</body>\n</html>\n");
@@ -176,21 +191,21 @@ fn pair(out: &mut String, report: &BenchReport) -> std::fmt::Result {
     Ok(())
 }
 
-fn shares(out: &mut String, report: &BenchReport) -> std::fmt::Result {
+fn shares(out: &mut String, report: &BenchReport, figures: &str) -> std::fmt::Result {
     let shown: Vec<&RouterReport> =
         report.routers.iter().filter(|r| r.call_share.is_some() && !DULL.contains(&r.name.as_str())).collect();
     let names: Vec<&str> = shown.iter().map(|r| r.name.as_str()).collect();
-    open_table(
+    writeln!(out, "<section aria-labelledby=\"shares\">\n<h2 id=\"shares\">Who gets the calls</h2>\n{figures}")?;
+    table_in_section(
         out,
         "shares",
-        "Who gets the calls",
-        "Share of calls per model when a router goes for quality alone (λ → ∞); models that nobody calls are left out.",
+        "Share of calls per model when a router goes for quality alone (λ → ∞); models that none but the oracle calls are left out.",
         "Model",
         &names,
     )?;
     for model in &report.models {
         let share = |r: &RouterReport| r.call_share.as_ref().and_then(|s| s.get(model)).copied().unwrap_or(0.0);
-        if shown.iter().all(|r| share(r) == 0.0) {
+        if shown.iter().filter(|r| r.name != "oracle").all(|r| share(r) == 0.0) {
             continue;
         }
         write!(out, "<tr><th scope=\"row\">{}</th>", escape(model))?;
@@ -210,51 +225,17 @@ fn shares(out: &mut String, report: &BenchReport) -> std::fmt::Result {
     Ok(())
 }
 
-fn tasks(out: &mut String, report: &BenchReport) -> std::fmt::Result {
-    if report.tasks.is_empty() {
-        return Ok(());
-    }
-    let shown: Vec<&str> = report
-        .routers
-        .iter()
-        .map(|r| r.name.as_str())
-        .filter(|name| *name == "best_single" || !DULL.contains(name))
-        .filter(|name| report.tasks[0].quality.contains_key(*name))
-        .collect();
-    let mut columns = vec!["Prompts"];
-    columns.extend(&shown);
-    let mut largest: Vec<_> = report.tasks.iter().collect();
-    largest.sort_by(|a, b| b.n_queries.cmp(&a.n_queries).then(a.task.cmp(&b.task)));
-    let caption = if largest.len() > SHOWN_TASKS {
-        format!("Quality in points of 100 at λ → ∞, the {SHOWN_TASKS} largest of {} tasks.", largest.len())
-    } else {
-        "Quality in points of 100 at λ → ∞.".to_owned()
-    };
-    open_table(out, "tasks", "By task", &caption, "Task", &columns)?;
-    for task in largest.into_iter().take(SHOWN_TASKS) {
-        write!(out, "<tr><th scope=\"row\">{}</th><td>{}</td>", escape(&task.task), thousands(task.n_queries))?;
-        for name in &shown {
-            cell(out, &number(task.quality.get(*name).map(|q| 100.0 * q), 1))?;
-        }
-        out.push_str("</tr>\n");
-    }
-    close_table(out);
-    out.push_str("</section>\n");
-    Ok(())
-}
-
 fn singles(out: &mut String, report: &BenchReport) -> std::fmt::Result {
     open_table(
         out,
         "singles",
         "Single models",
-        "Each model alone, on the evaluated prompts, by cost.",
+        "Each model alone, on the evaluated prompts, by cost. Numbers are those of the dots that have no room for a name.",
         "Model",
-        &["USD per 1,000 prompts", "Quality", "Chosen on train as"],
+        &["Number", "USD per 1,000 prompts", "Quality", "Chosen on train as"],
     )?;
-    let mut by_cost: Vec<_> = report.singles.iter().collect();
-    by_cost.sort_by(|a, b| a.cost.total_cmp(&b.cost));
-    for single in by_cost {
+    for (number, m) in (1..).zip(chart::numbered(report)) {
+        let single = &report.singles[m];
         let roles = [
             ("cheapest", Some(&report.cheapest)),
             ("best single", report.best_single.as_ref()),
@@ -264,7 +245,7 @@ fn singles(out: &mut String, report: &BenchReport) -> std::fmt::Result {
             roles.iter().filter(|(_, name)| *name == Some(&single.model)).map(|(role, _)| *role).collect();
         writeln!(
             out,
-            "<tr><th scope=\"row\">{}</th><td>{}</td><td>{:.1}</td><td class=\"text\">{}</td></tr>",
+            "<tr><th scope=\"row\">{}</th><td>{number}</td><td>{}</td><td>{:.1}</td><td class=\"text\">{}</td></tr>",
             escape(&single.model),
             usd(1_000.0 * single.cost),
             100.0 * single.quality,
@@ -351,10 +332,16 @@ fn open_table(
     first: &str,
     columns: &[&str],
 ) -> std::fmt::Result {
+    writeln!(out, "<section aria-labelledby=\"{id}\">\n<h2 id=\"{id}\">{title}</h2>")?;
+    table_in_section(out, id, caption, first, columns)
+}
+
+/// A table below the heading `id`.
+fn table_in_section(out: &mut String, id: &str, caption: &str, first: &str, columns: &[&str]) -> std::fmt::Result {
     write!(
         out,
-        "<section aria-labelledby=\"{id}\">\n<h2 id=\"{id}\">{title}</h2>\n<div class=\"scroll\" role=\"region\" \
-         aria-labelledby=\"{id}\" tabindex=\"0\">\n<table>\n<caption>{}</caption>\n<thead><tr><th scope=\"col\">{first}</th>",
+        "<div class=\"scroll\" role=\"region\" aria-labelledby=\"{id}\" tabindex=\"0\">\n<table>\n\
+         <caption><span>{}</span></caption>\n<thead><tr><th scope=\"col\">{first}</th>",
         escape(caption)
     )?;
     for column in columns {
@@ -412,17 +399,6 @@ fn usd(value: f64) -> String {
     format!("{value:.digits$}")
 }
 
-fn thousands(n: usize) -> String {
-    let digits = n.to_string();
-    let groups: Vec<&str> = {
-        let first = digits.len() % 3;
-        let (head, tail) = digits.split_at(first);
-        let tail = tail.as_bytes().chunks(3).map(|c| std::str::from_utf8(c).expect("digits"));
-        std::iter::once(head).filter(|h| !h.is_empty()).chain(tail).collect()
-    };
-    groups.join(",")
-}
-
 /// Text for element content and double-quoted attributes.
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
@@ -434,9 +410,6 @@ mod tests {
 
     #[test]
     fn numbers_for_people() {
-        assert_eq!(thousands(7), "7");
-        assert_eq!(thousands(1_000), "1,000");
-        assert_eq!(thousands(12_345_678), "12,345,678");
         assert_eq!(usd(0.012_345), "0.0123");
         assert_eq!(usd(1_234.5), "1234");
         assert_eq!(usd(0.0), "0");

@@ -29,10 +29,13 @@
 //! | [`report`] | what it found, as JSON |
 //! | [`verdict`](mod@verdict) | the finding in one plain sentence |
 //! | [`html`] | the report as one self-contained page |
+//! | [`inspection`] | whether routing can pay, before anything is trained |
 //! | `contest` | pool, evaluated and training outcomes |
 //! | `baselines`, `router`, `external` | the routers |
 //! | `sweep`, `entrant` | beliefs → choices → settings kept |
 //! | `measure`, `assemble` | figures with intervals → report |
+//! | `wording` | numbers as people write them |
+//! | `near_duplicates` | texts that are nearly the same, in linear time |
 
 #![forbid(unsafe_code)]
 
@@ -43,12 +46,15 @@ mod entrant;
 mod error;
 mod external;
 pub mod html;
+pub mod inspection;
 mod measure;
+mod near_duplicates;
 pub mod options;
 pub mod report;
 mod router;
 mod sweep;
 pub mod verdict;
+mod wording;
 
 #[cfg(test)]
 mod testing;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use pointsman_evals::matrix::Dropped;
 use pointsman_metrics::Interval;
+use pointsman_metrics::mean_interval::Z_95;
 use serde::Serialize;
 
 use crate::entrant::RouterKind;
@@ -103,6 +104,15 @@ impl From<Interval> for IntervalReport {
     }
 }
 
+impl IntervalReport {
+    /// Mean ± 1.96 standard errors from number, sum and sum of squares; `None` for fewer than two.
+    pub(crate) fn of_mean(n: f64, sum: f64, squares: f64) -> Option<Self> {
+        let value = sum / n;
+        let se = ((squares / n - value * value).max(0.0) / (n - 1.0)).sqrt();
+        (n > 1.5).then_some(Self { value, low: value - Z_95 * se, high: value + Z_95 * se })
+    }
+}
+
 /// One model alone.
 #[derive(Clone, Debug, Serialize)]
 pub struct SingleReport {
@@ -163,6 +173,9 @@ pub struct RouterReport {
     pub ece: Option<f64>,
     /// The calibration error that perfect predictions of these values would show.
     pub ece_floor: Option<f64>,
+    /// Predicted against observed quality over all models, ten bins, empty ones left out; empty where nothing is
+    /// predicted.
+    pub reliability: Vec<ReliabilityReport>,
     /// Quality at λ → ∞.
     pub quality_max: Option<IntervalReport>,
     /// Share of the distance from best single to oracle covered at λ → ∞.
@@ -199,6 +212,21 @@ pub struct RouterReport {
     pub note: Option<String>,
 }
 
+/// One bin of a reliability diagram.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct ReliabilityReport {
+    /// Lower edge.
+    pub from: f64,
+    /// Upper edge.
+    pub to: f64,
+    /// Predictions in the bin, over all models.
+    pub n: usize,
+    /// Their mean.
+    pub predicted: f64,
+    /// Mean observed quality; the interval knows that models share prompts.
+    pub observed: IntervalReport,
+}
+
 /// A difference between two routers on the same resamples.
 #[derive(Clone, Debug, Serialize)]
 pub struct PairedReport {
@@ -227,6 +255,9 @@ pub struct TaskReport {
     pub n_queries: usize,
     /// Mean quality per router.
     pub quality: BTreeMap<String, f64>,
+    /// Per router of ours or others': mean paired difference to the best single model, ± 1.96 standard errors; left
+    /// out for tasks of one prompt.
+    pub gain: BTreeMap<String, IntervalReport>,
 }
 
 /// One prompt at λ → ∞.

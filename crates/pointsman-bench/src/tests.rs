@@ -370,6 +370,7 @@ fn json_has_the_promised_keys() {
         "brier",
         "ece",
         "ece_floor",
+        "reliability",
         "quality_max",
         "gap_closed",
         "quality_at_best_single_cost",
@@ -470,14 +471,49 @@ fn the_page_is_self_contained() {
     assert!(page.contains("<figure><svg viewBox") && page.contains("role=\"img\" aria-label="));
     assert!(page.contains("var(--s0)") && page.contains("currentColor"));
     assert!(page.contains("&lt;ours&gt;") && !page.contains("<ours>"));
-    for foreign in ["http:", "https:", "<script", "@import", "url(", "please", "#0102", "#0908"] {
+    for foreign in ["http:", "https:", "<script", "@import", "url(", "please", "#0102", "#0908", "#0301"] {
         assert!(!page.contains(foreign), "{foreign}");
     }
-    for tag in ["section", "table", "figure", "tr", "th", "td", "ul", "li", "svg", "text"] {
+    for section in
+        ["id=\"calibration\"", "id=\"shares\"", "id=\"tasks\"", "<ul class=\"legend\">", "Reliability of &lt;ours&gt;"]
+    {
+        assert!(page.contains(section), "{section}");
+    }
+    for tag in ["details", "section", "table", "figure", "tr", "th", "td", "ul", "li", "svg", "text"] {
         let opened = page.matches(&format!("<{tag}>")).count() + page.matches(&format!("<{tag} ")).count();
         assert_eq!(opened, page.matches(&format!("</{tag}>")).count(), "{tag}");
     }
     assert!(page.contains("<th scope=\"col\">AIQ</th>") && page.contains("<caption>"));
+}
+
+#[test]
+fn the_reliability_of_constant_predictions_is_one_bin_per_model() {
+    let log = log(300, 200, 18);
+    let report = bench_router(&log, &CONSTANT, Mode::Learned).expect("valid");
+    let bins = &report.routers[0].reliability;
+    assert_eq!(bins.iter().map(|b| b.n).collect::<Vec<_>>(), [200; 4]);
+    assert!(bins.iter().all(|b| b.from <= b.predicted && b.predicted <= b.to), "{bins:?}");
+    assert!(bins.iter().all(|b| b.observed.low < b.predicted && b.predicted < b.observed.high), "{bins:?}");
+}
+
+#[test]
+fn tasks_tell_the_paired_difference_to_the_best_single_model() {
+    let log = log(800, 400, 19);
+    let dir = tempfile::tempdir().expect("a directory");
+    let informed = quality_file(
+        &dir,
+        "informed.csv",
+        &log,
+        |_| true,
+        |i, m| MODELS[m].2[log.prompts[i].task.expect("a task") as usize],
+    );
+    let report = bench(&log, &quick(), &[informed]).expect("valid");
+    for task in &report.tasks {
+        let gain = task.gain["informed"];
+        assert!((gain.value - (task.quality["informed"] - task.quality["best_single"])).abs() < 1e-12);
+        assert!(gain.low <= gain.value && gain.value <= gain.high);
+        assert_eq!(task.gain.len(), 1);
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use crate::entrant::RouterKind;
 use crate::report::{BenchReport, IntervalReport, PairedReport, RouterReport};
+use crate::wording::{percent, points, signed_points, signed_range};
 
 /// Says whether routing is worth it on these data, and what it saves at equal quality, with intervals.
 ///
@@ -99,26 +100,8 @@ fn headroom(report: &BenchReport) -> String {
     }
 }
 
-/// Quality on a scale of 100.
-fn points(quality: f64) -> String {
-    format!("{:.1}", 100.0 * quality)
-}
-
-fn signed_points(quality: f64) -> String {
-    let text = format!("{:+.1}", 100.0 * quality);
-    if text == "-0.0" { "+0.0".to_owned() } else { text.replace('-', "−") }
-}
-
-fn percent(share: f64) -> String {
-    format!("{:.0}", 100.0 * share).replace("-0", "0").replace('-', "−")
-}
-
 fn range(interval: &IntervalReport) -> String {
     format!("95 % interval {:.1} to {:.1}", 100.0 * interval.low, 100.0 * interval.high).replace('-', "−")
-}
-
-fn signed_range(interval: &IntervalReport) -> String {
-    format!("{} to {}", signed_points(interval.low), signed_points(interval.high))
 }
 
 #[cfg(test)]
@@ -126,15 +109,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_read_as_people_write_them() {
-        assert_eq!(points(0.0123), "1.2");
-        assert_eq!(signed_points(-0.004), "−0.4");
-        assert_eq!(signed_points(-0.000_1), "+0.0");
-        assert_eq!(percent(0.426), "43");
-        assert_eq!(percent(-0.001), "0");
-        assert_eq!(percent(-0.06), "−6");
+    fn a_range_names_its_level() {
         let interval = IntervalReport { value: 0.01, low: -0.01, high: 0.03 };
         assert_eq!(range(&interval), "95 % interval −1.0 to 3.0");
-        assert_eq!(signed_range(&interval), "−1.0 to +3.0");
     }
 }

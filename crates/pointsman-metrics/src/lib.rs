@@ -36,18 +36,24 @@
 //! | [`deferral`] | hull on train, curve on test, AIQ, QNC, area, gap closed |
 //! | [`pgr`] | APGR and CPT of a strong and a weak model |
 //! | [`classification`] | AUC, Brier, ECE and its noise floor |
+//! | [`calibration`] | the reliability diagram |
 //! | [`bootstrap`] | paired, seeded resampling and percentile intervals |
+//! | [`mean_interval`] | Wilson's interval of a mean score |
+//! | [`power`] | the smallest difference that a number of queries can show |
 //! | [`compat`] | numbers as `RouterBench`, `RouteLLM` and `RouterArena` compute them |
 
 #![forbid(unsafe_code)]
 
 pub mod behaviour;
 pub mod bootstrap;
+pub mod calibration;
 pub mod classification;
 pub mod compat;
 pub mod deferral;
 mod error;
+pub mod mean_interval;
 pub mod pgr;
+pub mod power;
 
 pub use behaviour::Behaviour;
 pub use bootstrap::{Interval, Resampler};

@@ -2,7 +2,7 @@
 //!
 //! Drawn with stand-in colours, which are then mapped to CSS variables and `currentColor`, so that the chart
 //! follows the page's light, dark and print colours. Curves are named at the right margin, single models at their
-//! dots where there is room; every model is in the page's table anyway.
+//! dots where there is room for a name, else by their number in the page's table.
 
 use plotters::coord::Shift;
 use plotters::coord::ranged1d::{DefaultFormatting, KeyPointHint};
@@ -53,8 +53,15 @@ pub(super) fn caption(report: &BenchReport) -> String {
     let scale = if Scale::new(report).log { " (logarithmic scale)" } else { "" };
     format!(
         "Mean quality against mean cost{scale}. Solid: routers; dashed: baselines; dotted: the oracle, which knows the \
-         outcomes. Dots: single models."
+         outcomes. Dots: single models, by name or by their number in the table of single models."
     )
+}
+
+/// Positions of the single models in the order of their numbers: by cost.
+pub(super) fn numbered(report: &BenchReport) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..report.singles.len()).collect();
+    order.sort_by(|&a, &b| report.singles[a].cost.total_cmp(&report.singles[b].cost).then(a.cmp(&b)));
+    order
 }
 
 /// The chart as an `svg` element.
@@ -326,7 +333,7 @@ fn name_dots(
     };
     let mut taken: Vec<Taken> = dots.iter().chain(&random).map(|&(x, y)| (x - 5, y - 5, x + 5, y + 5)).collect();
     if let Some(at) = random {
-        place(root, "random", at, &mut taken)?;
+        place(root, &["random"], at, &mut taken)?;
     }
     let mut order: Vec<usize> = (0..dots.len()).collect();
     order.sort_by(|&a, &b| {
@@ -334,23 +341,39 @@ fn name_dots(
         let key = |name: &str| std::cmp::Reverse(roles(name).len());
         key(&a.model).cmp(&key(&b.model)).then(b.quality.total_cmp(&a.quality)).then(a.model.cmp(&b.model))
     });
+    let mut numbers = vec![0; dots.len()];
+    for (number, m) in (1..).zip(numbered(report)) {
+        numbers[m] = number;
+    }
     for m in order {
         let model = &report.singles[m].model;
         let roles = roles(model).join(", ");
         let name = shorten(model, 26);
         let name = if roles.is_empty() { name } else { format!("{name} ({roles})") };
-        place(root, &name, dots[m], &mut taken)?;
+        place(root, &[&name, &numbers[m].to_string()], dots[m], &mut taken)?;
     }
     Ok(())
 }
 
-/// Draws a name right, left, below or above of a dot, the first that is free; nowhere if none is.
+/// Draws the first of `names` that has room, right, left, below or above of a dot; nothing if none has.
 fn place(
     root: &DrawingArea<SVGBackend<'_>, Shift>,
-    name: &str,
-    (x, y): (i32, i32),
+    names: &[&str],
+    dot: (i32, i32),
     taken: &mut Vec<Taken>,
 ) -> Result<(), Box<dyn std::error::Error>> {
+    for name in names {
+        if let Some(spot) = free_spot(name, dot, taken) {
+            let style = ("sans-serif", FONT - 1).into_font().color(&INK).pos(Pos::new(HPos::Left, VPos::Top));
+            root.draw(&Text::new((*name).to_owned(), (spot.0, spot.1), style))?;
+            taken.push(spot);
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+fn free_spot(name: &str, (x, y): (i32, i32), taken: &[Taken]) -> Option<Taken> {
     #[expect(clippy::cast_possible_truncation, reason = "a few hundred pixels")]
     let width = (name.chars().count() as f64 * CHARACTER * f64::from(FONT)).ceil() as i32;
     let half = FONT / 2 + 1;
@@ -364,19 +387,13 @@ fn place(
         (x - 6 - width, y + 5),
         (x - 6 - width, y - 5 - 2 * half),
     ];
-    let free = spots.into_iter().map(|(left, top)| (left, top, left + width, top + 2 * half)).find(|r| {
+    spots.into_iter().map(|(left, top)| (left, top, left + width, top + 2 * half)).find(|r| {
         r.0 > 70
             && r.2 < WIDTH - RIGHT
             && r.1 > 12
             && r.3 < HEIGHT - 60
             && taken.iter().all(|t| r.2 < t.0 || t.2 < r.0 || r.3 < t.1 || t.3 < r.1)
-    });
-    if let Some(spot) = free {
-        let style = ("sans-serif", FONT - 1).into_font().color(&INK).pos(Pos::new(HPos::Left, VPos::Top));
-        root.draw(&Text::new(name.to_owned(), (spot.0, spot.1), style))?;
-        taken.push(spot);
-    }
-    Ok(())
+    })
 }
 
 fn shorten(name: &str, most: usize) -> String {

@@ -1,0 +1,76 @@
+//! The table by task: where the first router gains on the best single model and where it loses.
+
+use std::fmt::Write;
+
+use super::{cell, close_table, escape, number, open_table, signed};
+use crate::entrant::RouterKind;
+use crate::report::{BenchReport, TaskReport};
+use crate::wording::{signed_range, thousands};
+
+/// Most tasks shown, those of the smallest difference left out; the JSON report has all.
+const SHOWN: usize = 60;
+
+/// The section, empty where the log has fewer than two tasks.
+pub(super) fn section(out: &mut String, report: &BenchReport) -> std::fmt::Result {
+    if report.tasks.is_empty() {
+        return Ok(());
+    }
+    let subject = report.routers.iter().find(|r| r.kind != RouterKind::Baseline).map(|r| r.name.as_str());
+    let gain = |t: &TaskReport| subject.and_then(|name| t.gain.get(name)).copied();
+    let mut order: Vec<&TaskReport> = report.tasks.iter().collect();
+    // What matters least goes first, if anything has to.
+    let weight = |t: &TaskReport| gain(t).map_or(t.n_queries as f64, |g| g.value.abs() * t.n_queries as f64);
+    order.sort_by(|a, b| weight(b).total_cmp(&weight(a)));
+    order.truncate(SHOWN);
+    let key = |t: &TaskReport| gain(t).map_or(f64::INFINITY, |g| g.value);
+    order.sort_by(|a, b| key(a).total_cmp(&key(b)).then(b.n_queries.cmp(&a.n_queries)).then(a.task.cmp(&b.task)));
+
+    let shown: Vec<&str> = report
+        .routers
+        .iter()
+        .filter(|r| r.kind != RouterKind::Baseline || ["best_single", "task_table"].contains(&r.name.as_str()))
+        .map(|r| r.name.as_str())
+        .filter(|name| report.tasks[0].quality.contains_key(*name))
+        .collect();
+    let difference = format!("{} − best single", subject.unwrap_or_default());
+    let mut columns = vec!["Prompts"];
+    columns.extend(&shown);
+    if subject.is_some() {
+        columns.push(&difference);
+    }
+    let mut caption = "Quality in points of 100 at λ → ∞".to_owned();
+    if subject.is_some() {
+        caption.push_str(
+            ", the worst first. Difference on the same prompts with its 95 % interval; marked where that lies below zero, \
+             bold where it lies above",
+        );
+    }
+    if report.tasks.len() > SHOWN {
+        write!(caption, "; {SHOWN} of {} tasks", report.tasks.len())?;
+    }
+    caption.push('.');
+    open_table(out, "tasks", "By task", &caption, "Task", &columns)?;
+    for (place, task) in order.into_iter().enumerate() {
+        let gain = gain(task);
+        let class = match gain {
+            Some(g) if g.high < 0.0 => " class=\"worse\"",
+            Some(g) if place == 0 && g.value < 0.0 => " class=\"worst\"",
+            Some(g) if g.low > 0.0 => " class=\"better\"",
+            _ => "",
+        };
+        write!(out, "<tr{class}><th scope=\"row\">{}</th>", escape(&task.task))?;
+        cell(out, &thousands(task.n_queries))?;
+        for name in &shown {
+            cell(out, &number(task.quality.get(*name).map(|q| 100.0 * q), 1))?;
+        }
+        match gain {
+            Some(g) => write!(out, "<td>{}<span class=\"range\">{}</span></td>", signed(g.value), signed_range(&g))?,
+            None if subject.is_some() => cell(out, "–")?,
+            None => (),
+        }
+        out.push_str("</tr>\n");
+    }
+    close_table(out);
+    out.push_str("</section>\n");
+    Ok(())
+}

@@ -1,0 +1,61 @@
+//! Numbers as people write them, for sentences and pages alike.
+
+use crate::report::IntervalReport;
+
+/// Quality on a scale of 100, one decimal.
+pub(crate) fn points(quality: f64) -> String {
+    format!("{:.1}", 100.0 * quality)
+}
+
+/// The same with its sign.
+pub(crate) fn signed_points(quality: f64) -> String {
+    let text = format!("{:+.1}", 100.0 * quality);
+    if text == "-0.0" { "+0.0".to_owned() } else { text.replace('-', "−") }
+}
+
+/// `−1.0 to +3.0`
+pub(crate) fn signed_range(interval: &IntervalReport) -> String {
+    format!("{} to {}", signed_points(interval.low), signed_points(interval.high))
+}
+
+/// A share in per cent, without decimals.
+pub(crate) fn percent(share: f64) -> String {
+    let text = format!("{:.0}", 100.0 * share);
+    if text == "-0" { "0".to_owned() } else { text.replace('-', "−") }
+}
+
+/// `12,345,678`
+pub(crate) fn thousands(n: usize) -> String {
+    let digits = n.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, c) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(c);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_as_people_write_them() {
+        assert_eq!(points(0.0123), "1.2");
+        assert_eq!(signed_points(-0.004), "−0.4");
+        assert_eq!(signed_points(-0.000_1), "+0.0");
+        assert_eq!(percent(0.426), "43");
+        assert_eq!(percent(-0.001), "0");
+        assert_eq!(percent(-0.06), "−6");
+        assert_eq!(signed_range(&IntervalReport { value: 0.01, low: -0.01, high: 0.03 }), "−1.0 to +3.0");
+    }
+
+    #[test]
+    fn thousands_are_grouped() {
+        assert_eq!(thousands(7), "7");
+        assert_eq!(thousands(1_000), "1,000");
+        assert_eq!(thousands(12_345_678), "12,345,678");
+    }
+}
