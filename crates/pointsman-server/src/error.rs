@@ -1,21 +1,37 @@
-//! Everything that can go wrong, at the start and in a request, and what the client is told of it.
+//! Everything that can go wrong, at the start and in a request. What a client is told of it: `wire::refusal`.
 
-use axum::Json;
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
-use serde::Serialize;
+use std::borrow::Cow;
+use std::path::PathBuf;
 
-/// What this crate reports. The first four variants end the server's start; a client sees the others, as an OpenAI
-/// error envelope with a stable code.
+/// What this crate reports. The first variants end the server's start or a reload; a client sees the others, as an
+/// OpenAI error envelope with a stable code.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The router cannot be used, or cannot be bound to the objective.
     #[error("the router cannot be served")]
     Router(#[from] pointsman::Error),
-    /// The router has no identity: it was never an artifact's file.
-    #[error("router: expected one loaded from an artifact, got one without identity")]
-    NoIdentity,
+    /// Neither flag nor configuration names the artifact's file.
+    #[error("router: expected the path of an artifact, got none")]
+    NoRouter,
+    /// The configuration file cannot be read.
+    #[error("configuration `{}`: cannot be read", path.display())]
+    ConfigRead {
+        /// The file.
+        path: PathBuf,
+        /// The operating system's word on it.
+        source: std::io::Error,
+    },
+    /// The configuration file is not valid.
+    #[error("configuration `{}`, line {line}: {message}", path.display())]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong there.
+        message: String,
+    },
     /// A setting is outside its domain.
     #[error("settings: `{field}` expected {expected}, got {got}")]
     BadSetting {
@@ -34,6 +50,9 @@ pub enum Error {
         /// The operating system's word on it.
         source: std::io::Error,
     },
+    /// A reload did not come to an end: our mistake.
+    #[error("the reload did not come to an end")]
+    ReloadLost,
 
     /// The body is not JSON, or nested too deeply.
     #[error("body: expected JSON, at most 127 levels deep; it stops being that at line {line}, column {column}")]
@@ -45,15 +64,34 @@ pub enum Error {
         /// What the parser found.
         source: serde_json::Error,
     },
-    /// A field of the body has a form that cannot be used.
+    /// The body is not UTF-8.
+    #[error("body: expected UTF-8; it stops being that at byte {offset}")]
+    NotUtf8 {
+        /// Bytes before the first wrong one.
+        offset: usize,
+    },
+    /// A field of the body, or a header, has a form that cannot be used.
     #[error("{param}: expected {expected}, got {got}")]
     InvalidRequest {
         /// The field, or `body`.
-        param: &'static str,
+        param: Cow<'static, str>,
         /// The form it should have.
-        expected: &'static str,
+        expected: Cow<'static, str>,
         /// The form it has; never its content.
-        got: &'static str,
+        got: Cow<'static, str>,
+    },
+    /// One of our own options does not exist.
+    #[error(
+        "pointsman: unknown key `{key}`{}",
+        nearest.map_or_else(|| format!(", expected {known}"), |near| format!("; did you mean `{near}`?"))
+    )]
+    UnknownOption {
+        /// The key, shortened.
+        key: String,
+        /// The nearest that exists.
+        nearest: Option<&'static str>,
+        /// All that exist.
+        known: String,
     },
     /// A field of the body asks for what this server does not do; passing over it would change what was asked.
     #[error("{param}: not supported by this server")]
@@ -61,27 +99,61 @@ pub enum Error {
         /// The field.
         param: &'static str,
     },
+    /// Two fields contradict each other.
+    #[error("{param}: not together with {other}")]
+    Contradiction {
+        /// One field.
+        param: &'static str,
+        /// The other, with its value where that matters.
+        other: &'static str,
+    },
     /// The messages are no conversation.
     #[error(transparent)]
     BadMessages(pointsman::Error),
     /// No model and no alias has this name.
-    #[error("model: `{model}` does not exist; GET /v1/models lists those that do")]
+    #[error("{param}: `{model}` does not exist; GET /v1/models lists those that do")]
     ModelNotFound {
+        /// Where it was named.
+        param: &'static str,
         /// The name, shortened.
         model: String,
     },
     /// The router was trained without latencies.
-    #[error("model: `auto:fast` needs latencies, which this router was trained without")]
-    NoLatency,
+    #[error("{param}: `fast` needs latencies, which this router was trained without")]
+    NoLatency {
+        /// Where it was asked for.
+        param: &'static str,
+    },
+    /// No model keeps within what the request demands.
+    #[error("no model keeps within the limits of the request: {}", excluded_by.join(", "))]
+    NoCandidate {
+        /// The limits that excluded models.
+        excluded_by: Vec<&'static str>,
+    },
     /// No endpoint has this path.
     #[error("path: no such endpoint")]
     NotFound,
     /// The endpoint does not take this method.
     #[error("method: not one that this endpoint takes")]
     MethodNotAllowed,
+    /// The body is compressed.
+    #[error("content-encoding: expected identity")]
+    UnsupportedEncoding,
+    /// The headers are too long.
+    #[error("headers: expected at most {limit} bytes with the request line")]
+    HeadersTooLarge {
+        /// The limit.
+        limit: usize,
+    },
     /// The body is too long.
     #[error("body: expected at most {limit} bytes")]
     BodyTooLarge {
+        /// The limit.
+        limit: usize,
+    },
+    /// A line of a batch is too long.
+    #[error("line: expected at most {limit} bytes")]
+    LineTooLong {
         /// The limit.
         limit: usize,
     },
@@ -94,9 +166,21 @@ pub enum Error {
     /// The connection broke before the body was complete.
     #[error("body: ended before it was complete")]
     BodyIncomplete(#[source] axum::Error),
+    /// Too many requests are being answered.
+    #[error("busy: {limit} requests are being answered, as many as this server takes at a time")]
+    Overloaded {
+        /// The limit.
+        limit: usize,
+    },
+    /// The server is on its way out.
+    #[error("the server is shutting down")]
+    Draining,
     /// An answer could not be written as JSON: our mistake.
     #[error("an answer cannot be written")]
     Answer(#[source] serde_json::Error),
+    /// The request met a bug: our mistake.
+    #[error("a handler panicked")]
+    Panicked,
 }
 
 impl Error {
@@ -105,72 +189,28 @@ impl Error {
         match self {
             Self::Router(error) => error.hint(),
             Self::Listen { .. } => Some("give a free address as host:port; port 0 takes any free port"),
+            Self::NoRouter => Some("give --router ROUTER, or `path` in [router] of the configuration"),
             _ => None,
         }
     }
 
-    fn public(&self) -> Public {
-        let invalid =
-            |param, code| Public { status: StatusCode::BAD_REQUEST, param, code, error_type: "invalid_request" };
-        let other = |status, code| Public { status, param: None, code, error_type: code };
-        match self {
-            Self::InvalidJson { .. } => invalid(None, "invalid_json"),
-            Self::InvalidRequest { param, .. } | Self::Unsupported { param } => {
-                invalid(Some(*param).filter(|param| *param != "body"), "invalid_request")
-            }
-            Self::BadMessages(_) => invalid(Some("messages"), "invalid_request"),
-            Self::BodyIncomplete(_) => invalid(None, "invalid_request"),
-            Self::ModelNotFound { .. } | Self::NoLatency => invalid(Some("model"), "model_not_found"),
-            Self::NotFound => other(StatusCode::NOT_FOUND, "not_found"),
-            Self::MethodNotAllowed => other(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
-            Self::BodyTooLarge { .. } => other(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
-            Self::BodyTimeout { .. } => other(StatusCode::REQUEST_TIMEOUT, "body_timeout"),
-            Self::Router(_) | Self::NoIdentity | Self::BadSetting { .. } | Self::Listen { .. } | Self::Answer(_) => {
-                other(StatusCode::INTERNAL_SERVER_ERROR, "internal_error")
-            }
-        }
+    pub(crate) fn invalid(
+        param: impl Into<Cow<'static, str>>,
+        expected: impl Into<Cow<'static, str>>,
+        got: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self::InvalidRequest { param: param.into(), expected: expected.into(), got: got.into() }
     }
-}
 
-/// What a client learns of an error beside the sentence.
-struct Public {
-    status: StatusCode,
-    param: Option<&'static str>,
-    code: &'static str,
-    error_type: &'static str,
-}
-
-#[derive(Serialize)]
-struct Envelope {
-    error: Body,
-}
-
-#[derive(Serialize)]
-struct Body {
-    message: String,
-    #[serde(rename = "type")]
-    kind: &'static str,
-    param: Option<&'static str>,
-    code: &'static str,
-    metadata: Metadata,
-}
-
-#[derive(Serialize)]
-struct Metadata {
-    error_type: &'static str,
-    retryable: bool,
-}
-
-impl IntoResponse for Error {
-    fn into_response(self) -> Response {
-        let Public { status, param, code, error_type } = self.public();
-        let (message, kind) = if status.is_server_error() {
-            ("the server made a mistake".into(), "server_error")
-        } else {
-            (self.to_string(), "invalid_request_error")
-        };
-        let metadata = Metadata { error_type, retryable: status == StatusCode::REQUEST_TIMEOUT };
-        let envelope = Envelope { error: Body { message, kind, param, code, metadata } };
-        (status, Json(envelope)).into_response()
+    /// The error and its causes on one line, for the operator.
+    pub(crate) fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            cause = error.source();
+        }
+        text
     }
 }

@@ -4,53 +4,58 @@
 //! # async fn example() -> Result<(), pointsman_server::Error> {
 //! use pointsman_server::{Server, Settings};
 //!
-//! let router = pointsman::Router::load("router.safetensors")?;
-//! let listening = Server::new(&router, Settings::default())?.bind().await?;
+//! let listening = Server::open(|| Ok(Settings::new("router.safetensors")))?.bind().await?;
 //! println!("listening on {}", listening.address());
 //! listening.serve(std::future::pending()).await;
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! | endpoint | answers |
-//! |---|---|
-//! | `POST /v1/route` | a decision for an OpenAI chat body, or for `{"prompt": …}` |
-//! | `GET /v1/models` | what `model` may be, in the form of OpenAI's list |
-//! | `GET /health`, `GET /ready` | 200 while the process lives; while it takes requests |
+//! The README has a tour of the endpoints, the configuration and the limits.
 //!
 //! # Invariants
 //!
-//! - A request is answered from one snapshot of router and policies, from the first byte to the last.
+//! - A request is answered from one snapshot of router and policies, from the first byte to the last; a reload swaps
+//!   the snapshot as a whole, or not at all.
 //! - Everything a client can send has a limit in size and time, and every refusal a stable code.
-//! - Nothing is logged; no text of a request appears in an error beyond the names it gave to roles and models.
+//! - No text of a request is logged or counted; an error repeats the names it gave to models, roles and options,
+//!   shortened, and nothing else.
 //!
 //! # Map
 //!
+//! A pure core inside a shell of I/O. Requests go down this table and answers come up.
+//!
 //! | module | does |
 //! |---|---|
-//! | `settings` | what an operator may set, and its validation |
-//! | `server` | sockets, connections, shutdown |
-//! | `endpoints` | paths to answers |
-//! | `body` | reads a body within its limits |
-//! | `query` | JSON body to what is routed |
-//! | `snapshot` | a router bound to every objective a client may name |
-//! | `answer` | query and snapshot to the JSON of a decision and its headers |
-//! | `ids` | identifiers of decisions and requests |
-//! | `error` | everything that can go wrong, and what the client is told |
+//! | `net` | sockets, connections, bodies, the guard around every request, shutdown |
+//! | `data` | endpoints of the data plane: decisions, batches, the list of models |
+//! | `ops` | endpoints of the admin plane: probes, metrics, reload, the `OpenAPI` document |
+//! | `wire` | the forms of requests and replies: JSON, headers, the error envelope |
+//! | `routing` | the core: snapshot × request → plan |
+//! | `live` | the snapshot of the moment and its replacement, requests in flight |
+//! | [`config`], `settings` | what an operator may set: the file, and its validated form |
+//! | `metrics` | what is counted and timed |
+//! | `error` | everything that can go wrong |
+//!
+//! A gateway would add a module of targets beside `routing`, whose live state becomes one more argument of the core,
+//! a module that calls upstreams beside `net`, and an endpoint in `data` that carries a plan out.
 #![forbid(unsafe_code)]
 
-mod answer;
-mod body;
-mod endpoints;
+pub mod config;
+mod data;
 mod error;
-mod ids;
-mod query;
-mod server;
+mod live;
+mod metrics;
+mod nearest;
+mod net;
+mod ops;
+mod routing;
 mod settings;
-mod snapshot;
 #[cfg(test)]
 mod tests;
+mod wire;
 
+pub use config::Config;
 pub use error::Error;
-pub use server::{Listening, Server};
+pub use net::server::{Listening, Reloader, Server};
 pub use settings::Settings;

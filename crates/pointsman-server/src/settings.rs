@@ -1,33 +1,51 @@
 //! What an operator may set.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use pointsman::Objective;
 
 use crate::error::Error;
 
-/// Settings as given; [`Server::new`](crate::Server::new) validates them.
+/// Settings as given; [`Server::open`](crate::Server::open) validates them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
-    /// Address to listen on, `host:port`; port 0 takes any free one. Default: `127.0.0.1:8080`.
-    pub listen: String,
+    /// The artifact's file. No default.
+    pub router: PathBuf,
     /// What `auto` means. Default: what the artifact was calibrated to.
     pub objective: Objective,
+    /// Address of the data plane, `host:port`; port 0 takes any free one. Default: `127.0.0.1:8080`.
+    pub listen: String,
+    /// Address of the admin plane; `None`: there is none, and no metrics. Default: `127.0.0.1:8081`.
+    pub admin_listen: Option<String>,
     /// Longest body of a request in bytes, at least 1. Default: 10 MiB.
     pub max_body_bytes: usize,
+    /// Longest line of a batch in bytes, at least 1. Default: 1 MiB.
+    pub max_line_bytes: usize,
+    /// Most messages in a conversation, at least 1. Default: 10,000.
+    pub max_messages: usize,
+    /// Most requests of the data plane at a time, at least 1; a batch counts as one. Default: 512.
+    pub max_in_flight: usize,
     /// Longest time that a request's headers, and then its body, may take to arrive; above 0. An idle connection
-    /// is closed after the same time. Default: 30 s.
+    /// is closed after the same time, and so is one whose client does not read; a batch may take so long between two
+    /// pieces. Default: 30 s.
     pub read_timeout: Duration,
     /// Longest time that open connections are given at shutdown; 0 cuts them at once. Default: 30 s.
     pub drain_timeout: Duration,
 }
 
-impl Default for Settings {
-    fn default() -> Self {
+impl Settings {
+    /// The defaults, for this artifact's file.
+    pub fn new(router: impl Into<PathBuf>) -> Self {
         Self {
-            listen: "127.0.0.1:8080".into(),
+            router: router.into(),
             objective: Objective::Default,
+            listen: "127.0.0.1:8080".into(),
+            admin_listen: Some("127.0.0.1:8081".into()),
             max_body_bytes: 10 << 20,
+            max_line_bytes: 1 << 20,
+            max_messages: 10_000,
+            max_in_flight: 512,
             read_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(30),
         }
@@ -35,23 +53,36 @@ impl Default for Settings {
 }
 
 /// The settings of requests and connections, validated.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
     pub(crate) max_body_bytes: usize,
+    pub(crate) max_line_bytes: usize,
+    pub(crate) max_messages: usize,
+    pub(crate) max_in_flight: usize,
     pub(crate) read_timeout: Duration,
     pub(crate) drain_timeout: Duration,
 }
 
 impl Limits {
     pub(crate) fn new(settings: &Settings) -> Result<Self, Error> {
-        if settings.max_body_bytes == 0 {
-            return Err(Error::BadSetting { field: "max_body_bytes", expected: "at least 1", got: "0".into() });
+        for (field, value) in [
+            ("max_body_bytes", settings.max_body_bytes),
+            ("max_line_bytes", settings.max_line_bytes),
+            ("max_messages", settings.max_messages),
+            ("max_in_flight", settings.max_in_flight),
+        ] {
+            if value == 0 {
+                return Err(Error::BadSetting { field, expected: "at least 1", got: "0".into() });
+            }
         }
         if settings.read_timeout.is_zero() {
-            return Err(Error::BadSetting { field: "read_timeout", expected: "a time above 0", got: "0".into() });
+            return Err(Error::BadSetting { field: "read_timeout_ms", expected: "a time above 0", got: "0".into() });
         }
         Ok(Self {
             max_body_bytes: settings.max_body_bytes,
+            max_line_bytes: settings.max_line_bytes,
+            max_messages: settings.max_messages,
+            max_in_flight: settings.max_in_flight,
             read_timeout: settings.read_timeout,
             drain_timeout: settings.drain_timeout,
         })

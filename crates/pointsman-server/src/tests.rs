@@ -1,8 +1,14 @@
 //! The server over real sockets on the loopback.
 
 mod artifact;
+mod batches;
 mod client;
+mod documents;
 mod endpoints;
+mod measures;
+mod options;
+mod overload;
 mod refusals;
+mod reloads;
 mod shutdown;
 mod texts;

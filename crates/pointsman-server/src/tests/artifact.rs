@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use pointsman::Router;
 use pointsman::artifact::{
     Artifact, CostHead, CostTarget, CurvePoint, DecisionRule, Dimensions, Document, Mode, Provenance, SCHEMA_VERSION,
     StaticMeans, TaskProfile, TaskSource, Weights,
@@ -84,9 +83,4 @@ pub(super) fn bytes(latencies: Latencies) -> Vec<u8> {
         seen: vec![0xff; 2],
     };
     Artifact { document, weights }.to_bytes().expect("a valid artifact")
-}
-
-/// The router, loaded.
-pub(super) fn router(latencies: Latencies) -> Router {
-    Router::from_bytes(&bytes(latencies)).expect("a valid artifact")
 }

@@ -2,25 +2,34 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Mutex;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use serde_json::Value;
+use tempfile::TempDir;
 use tokio::sync::oneshot;
 
-use super::artifact::{Latencies, router};
-use crate::{Server, Settings};
+use super::artifact::{Latencies, bytes};
+use crate::{Reloader, Server, Settings};
+
+/// The artifact's file, in a folder of the server's own.
+const ROUTER: &str = "router.safetensors";
 
 /// A server in a thread of its own, with a runtime of its own.
 pub(super) struct Running {
     pub(super) address: SocketAddr,
-    stop: oneshot::Sender<()>,
+    pub(super) admin: SocketAddr,
+    pub(super) reloader: Reloader,
+    folder: TempDir,
+    stop: Mutex<Option<oneshot::Sender<()>>>,
     thread: JoinHandle<usize>,
 }
 
-/// Settings for a free port of the loopback.
+/// Settings for free ports of the loopback; [`Running::with`] sets the router.
 pub(super) fn loopback() -> Settings {
-    Settings { listen: "127.0.0.1:0".into(), ..Settings::default() }
+    let any = "127.0.0.1:0".to_owned();
+    Settings { listen: any.clone(), admin_listen: Some(any), ..Settings::new("") }
 }
 
 impl Running {
@@ -29,27 +38,51 @@ impl Running {
     }
 
     pub(super) fn with(latencies: Latencies, settings: Settings) -> Self {
-        let server = Server::new(&router(latencies), settings).expect("valid settings");
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let settings = Settings { router: folder.path().join(ROUTER), ..settings };
+        std::fs::write(&settings.router, bytes(latencies)).expect("the folder is writable");
+        let server = Server::open(move || Ok(settings.clone())).expect("valid settings");
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.expect("a runtime");
-        let listening = runtime.block_on(server.bind()).expect("a free port");
-        let address = listening.address();
+        let listening = runtime.block_on(server.bind()).expect("free ports");
+        let (address, admin) = (listening.address(), listening.admin_address().expect("an admin plane"));
+        let reloader = listening.reloader();
         let (stop, stopped) = oneshot::channel::<()>();
         let shutdown = async move {
             let _ = stopped.await;
         };
         let thread = std::thread::spawn(move || runtime.block_on(listening.serve(shutdown)));
-        Self { address, stop, thread }
+        Self { address, admin, reloader, folder, stop: Mutex::new(Some(stop)), thread }
+    }
+
+    /// Replaces the artifact's file; the server does not know yet.
+    pub(super) fn rewrite(&self, bytes: &[u8]) {
+        std::fs::write(self.folder.path().join(ROUTER), bytes).expect("the folder is writable");
+    }
+
+    /// Begins the shutdown.
+    pub(super) fn begin_stop(&self) {
+        let stop = self.stop.lock().expect("no panic").take().expect("begun once");
+        stop.send(()).expect("the server runs");
+    }
+
+    /// Waits for the end of the shutdown; gives the number of connections cut.
+    pub(super) fn join(self) -> usize {
+        self.thread.join().expect("no panic")
     }
 
     /// Begins the shutdown; the handle gives the number of connections cut.
     pub(super) fn stop(self) -> JoinHandle<usize> {
-        self.stop.send(()).expect("the server runs");
+        self.begin_stop();
         self.thread
     }
 
     pub(super) fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.address).expect("the server listens");
+        Self::connect_to(self.address)
+    }
+
+    fn connect_to(address: SocketAddr) -> TcpStream {
+        let stream = TcpStream::connect(address).expect("the server listens");
         stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout above 0");
         stream
     }
@@ -61,8 +94,31 @@ impl Running {
         Reply::read(&mut stream)
     }
 
+    /// One request to the admin plane.
+    pub(super) fn administer(&self, method: &str, path: &str) -> Reply {
+        let mut stream = Self::connect_to(self.admin);
+        stream.write_all(&request(&format!("{method} {path} HTTP/1.1"), b"")).expect("the server reads");
+        Reply::read(&mut stream)
+    }
+
+    /// The samples of `/metrics` that begin so, sorted.
+    pub(super) fn samples(&self, start: &str) -> Vec<String> {
+        let text = String::from_utf8(self.administer("GET", "/metrics").body).expect("text");
+        let mut samples: Vec<String> = text.lines().filter(|line| line.starts_with(start)).map(str::to_owned).collect();
+        samples.sort();
+        samples
+    }
+
     pub(super) fn get(&self, path: &str) -> Reply {
         self.send(&format!("GET {path} HTTP/1.1"), b"")
+    }
+
+    /// A batch; the answers' lines.
+    pub(super) fn batch(&self, lines: &str) -> Vec<Value> {
+        let reply = self.send("POST /v1/route/batch HTTP/1.1", lines.as_bytes());
+        assert_eq!((reply.status, reply.header("content-type")), (200, Some("application/x-ndjson")));
+        let text = std::str::from_utf8(&reply.body).expect("text");
+        text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
     }
 
     pub(super) fn route(&self, body: &str) -> Reply {
@@ -86,18 +142,45 @@ pub(super) struct Reply {
 
 impl Reply {
     pub(super) fn read(stream: &mut TcpStream) -> Self {
+        let head = Self::head(stream);
+        let mut reply = Self { status: head[9..12].parse().expect("a status"), head, body: Vec::new() };
+        if reply.header("transfer-encoding") == Some("chunked") {
+            while let Some(chunk) = Self::chunk(stream) {
+                reply.body.extend(chunk);
+            }
+            return reply;
+        }
+        let length = reply.header("content-length").map_or(0, |length| length.parse().expect("a length"));
+        reply.body.resize(length, 0);
+        stream.read_exact(&mut reply.body).expect("a whole body");
+        reply
+    }
+
+    /// The head of a reply, its body not read.
+    pub(super) fn head(stream: &mut TcpStream) -> String {
         let mut head = Vec::new();
         let mut byte = [0];
         while !head.ends_with(b"\r\n\r\n") {
             stream.read_exact(&mut byte).expect("a whole head");
             head.push(byte[0]);
         }
-        let head = String::from_utf8(head).expect("an ASCII head");
-        let mut reply = Self { status: head[9..12].parse().expect("a status"), head, body: Vec::new() };
-        let length = reply.header("content-length").map_or(0, |length| length.parse().expect("a length"));
-        reply.body.resize(length, 0);
-        stream.read_exact(&mut reply.body).expect("a whole body");
-        reply
+        String::from_utf8(head).expect("an ASCII head")
+    }
+
+    /// The next chunk of a chunked body; `None` is its good end.
+    pub(super) fn chunk(stream: &mut TcpStream) -> Option<Vec<u8>> {
+        let mut length = Vec::new();
+        let mut byte = [0];
+        while !length.ends_with(b"\r\n") {
+            stream.read_exact(&mut byte).expect("a chunk's length");
+            length.push(byte[0]);
+        }
+        let length = std::str::from_utf8(&length).expect("a number").trim();
+        let length = usize::from_str_radix(length, 16).expect("a number");
+        let mut chunk = vec![0; length + 2];
+        stream.read_exact(&mut chunk).expect("a whole chunk");
+        chunk.truncate(length);
+        (length > 0).then_some(chunk)
     }
 
     pub(super) fn header(&self, name: &str) -> Option<&str> {
@@ -113,7 +196,7 @@ impl Reply {
     /// Status, code and param of an error, having checked the rest of the envelope.
     pub(super) fn error(&self) -> (u16, String, Option<String>) {
         let error = self.json()["error"].clone();
-        assert_eq!(error["type"], "invalid_request_error");
+        assert_eq!(error["type"], if self.status < 500 { "invalid_request_error" } else { "server_error" });
         assert!(error["message"].as_str().is_some_and(|message| !message.is_empty()));
         assert!(error["metadata"]["error_type"].is_string());
         assert!(self.header("x-request-id").is_some());

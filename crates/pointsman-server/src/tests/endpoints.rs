@@ -103,7 +103,7 @@ fn a_whole_chat_body_is_taken() {
         "context": { "plan": "free", "age": 36, "beta": true, "nothing": null },
         "tools": [{ "type": "function", "function": { "name": "look" } }],
         "response_format": { "type": "json_schema", "json_schema": {} },
-        "max_tokens": 100, "max_completion_tokens": 200,
+        "max_tokens": 100, "max_completion_tokens": 200.0,
         "stream": true, "temperature": 0.2, "user": "somebody", "seed": null, "an_upstreams_own": [1, 2],
     });
     assert_eq!(server.route(&body.to_string()).status, 200);
@@ -124,7 +124,7 @@ fn models_are_listed_with_the_aliases() {
     let server = Running::new();
     let list = server.get("/v1/models").json();
     assert_eq!(list["object"], "list");
-    let entry = json!({ "id": "auto", "object": "model", "created": 0, "owned_by": "pointsman" });
+    let entry = json!({ "id": "auto", "object": "model", "created": 0, "owned_by": "pointsman", "pricing": null });
     assert_eq!(list["data"][0], entry);
     let aliases = ["auto", "auto:quality", "auto:balanced", "auto:cheap", "auto:fast"];
     assert_eq!(ids(&list), [aliases.as_slice(), &MODELS].concat());

@@ -62,7 +62,16 @@ fn unusable_fields_are_named() {
         (hello("context", json!({ "plan": { "name": "free" } })), "context"),
         (hello("models", json!(["a", "b"])), "models"),
         (hello("provider", json!({ "max_price": 1 })), "provider"),
-        (hello("pointsman", json!({})), "pointsman"),
+        (hello("pointsman", json!([])), "pointsman"),
+        (hello("pointsman", json!({ "max_cost_usd": "1" })), "pointsman.max_cost_usd"),
+        (hello("pointsman", json!({ "max_cost_usd": -1 })), "pointsman.max_cost_usd"),
+        (hello("pointsman", json!({ "min_quality": 1.5 })), "pointsman.min_quality"),
+        (hello("pointsman", json!({ "objective": "best" })), "pointsman.objective"),
+        (hello("pointsman", json!({ "objective": -1 })), "pointsman.objective"),
+        (hello("pointsman", json!({ "allow": "small" })), "pointsman.allow"),
+        (hello("pointsman", json!({ "deny": vec!["a*"; 257] })), "pointsman.deny"),
+        (hello("pointsman", json!({ "context": { "a": [] } })), "pointsman.context"),
+        (hello("session_id", json!("x".repeat(257))), "session_id"),
     ] {
         let reply = server.route(&body.to_string());
         assert_eq!(reply.error(), (400, "invalid_request".into(), Some(param.into())), "{body}");
@@ -159,7 +168,8 @@ fn long_headers_are_refused() {
     let server = Running::new();
     let head = |length| format!("GET /health HTTP/1.1\r\nx-long: {}", "x".repeat(length));
     assert_eq!(server.send(&head(60_000), b"").status, 200);
-    assert_eq!(server.send(&head(70_000), b"").status, 431);
+    assert_eq!(server.send(&head(70_000), b"").error(), (431, "headers_too_large".into(), None));
+    assert_eq!(server.send(&head(700_000), b"").status, 431);
 }
 
 #[test]

@@ -4,9 +4,9 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use pointsman::{Objective, Router};
+use pointsman::Objective;
 
-use super::artifact::{Latencies, router};
+use super::artifact::{Latencies, bytes};
 use super::client::{Reply, Running, loopback};
 use crate::{Error, Server, Settings};
 
@@ -47,27 +47,49 @@ fn what_is_open_after_the_drain_timeout_is_cut() {
 }
 
 #[test]
+fn readiness_ends_at_once_and_the_admin_plane_last() {
+    let server = Running::new();
+    let mut stream = server.connect();
+    stream.write_all(b"POST /v1/route HTTP/1.1\r\nhost: test\r\ncontent-length: 19\r\n\r\n{").expect("it reads");
+    assert_eq!(server.administer("GET", "/ready").status, 200);
+    std::thread::sleep(Duration::from_millis(50));
+    server.begin_stop();
+    std::thread::sleep(Duration::from_millis(50));
+    let reply = server.administer("GET", "/ready");
+    assert_eq!(reply.error(), (503, "shutting_down".into(), None));
+    assert_eq!(reply.header("retry-after"), Some("1"));
+    assert_eq!(server.administer("GET", "/health").status, 200);
+    drop(stream);
+    assert_eq!(server.join(), 0);
+}
+
+#[test]
 fn bad_settings_end_the_start() {
-    let start = |settings| Server::new(&router(Latencies::Unknown), settings).expect_err("refused");
+    let start = |settings: Settings| Server::open(move || Ok(settings.clone())).expect_err("refused");
     let error = start(Settings { max_body_bytes: 0, ..loopback() });
     assert_eq!(error.to_string(), "settings: `max_body_bytes` expected at least 1, got 0");
     let error = start(Settings { read_timeout: Duration::ZERO, ..loopback() });
-    assert_eq!(error.to_string(), "settings: `read_timeout` expected a time above 0, got 0");
-    let error = start(Settings { objective: Objective::Fast, ..loopback() });
+    assert_eq!(error.to_string(), "settings: `read_timeout_ms` expected a time above 0, got 0");
+    let error = start(Settings::new("nowhere.safetensors"));
+    assert!(matches!(error, Error::Router(pointsman::Error::Read { .. })));
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("r.safetensors");
+    std::fs::write(&path, bytes(Latencies::Unknown)).expect("the folder is writable");
+    let error = start(Settings { objective: Objective::Fast, ..Settings::new(path) });
     assert!(matches!(error, Error::Router(pointsman::Error::NoLatency)));
     assert!(error.hint().is_some());
-    let artifact = pointsman::artifact::Artifact::from_bytes(&super::artifact::bytes(Latencies::Known), "test");
-    let unsaved = Router::from_artifact(artifact.expect("a valid artifact"));
-    assert!(matches!(Server::new(&unsaved, loopback()), Err(Error::NoIdentity)));
 }
 
 #[test]
 fn an_address_that_cannot_be_bound_is_named() {
     let running = Running::new();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let router = folder.path().join("r.safetensors");
+    std::fs::write(&router, bytes(Latencies::Known)).expect("the folder is writable");
     for listen in [running.address.to_string(), "127.0.0.1".into(), "127.0.0.1:99999".into()] {
-        let settings = Settings { listen: listen.clone(), ..loopback() };
-        let server = Server::new(&router(Latencies::Known), settings).expect("not looked at yet");
+        let settings = Settings { listen: listen.clone(), router: router.clone(), ..loopback() };
+        let server = Server::open(move || Ok(settings.clone())).expect("not looked at yet");
         let error = runtime.block_on(server.bind()).expect_err("not an address to listen on");
         assert_eq!(error.to_string(), format!("listen: `{listen}` cannot be bound"));
     }

@@ -11,36 +11,62 @@ fn texts() {
     let json = || serde_json::from_str::<u8>("x").expect_err("not a number");
     for (error, text) in [
         (Error::Router(pointsman::Error::EmptyPool), "the router cannot be served"),
-        (Error::NoIdentity, "router: expected one loaded from an artifact, got one without identity"),
+        (Error::NoRouter, "router: expected the path of an artifact, got none"),
+        (Error::ConfigRead { path: "p.toml".into(), source: io() }, "configuration `p.toml`: cannot be read"),
         (
-            Error::BadSetting { field: "read_timeout", expected: "a time above 0", got: "0".into() },
-            "settings: `read_timeout` expected a time above 0, got 0",
+            Error::Config { path: "p.toml".into(), line: 3, message: "unknown key `x` in [log]".into() },
+            "configuration `p.toml`, line 3: unknown key `x` in [log]",
+        ),
+        (
+            Error::BadSetting { field: "read_timeout_ms", expected: "a time above 0", got: "0".into() },
+            "settings: `read_timeout_ms` expected a time above 0, got 0",
         ),
         (Error::Listen { address: "here:80".into(), source: io() }, "listen: `here:80` cannot be bound"),
+        (Error::ReloadLost, "the reload did not come to an end"),
         (
             Error::InvalidJson { line: 1, column: 2, source: json() },
             "body: expected JSON, at most 127 levels deep; it stops being that at line 1, column 2",
         ),
+        (Error::NotUtf8 { offset: 7 }, "body: expected UTF-8; it stops being that at byte 7"),
+        (Error::invalid("tools", "an array", "a string"), "tools: expected an array, got a string"),
         (
-            Error::InvalidRequest { param: "tools", expected: "an array", got: "a string" },
-            "tools: expected an array, got a string",
+            Error::UnknownOption { key: "alow".into(), nearest: Some("allow"), known: "allow, deny".into() },
+            "pointsman: unknown key `alow`; did you mean `allow`?",
+        ),
+        (
+            Error::UnknownOption { key: "x".into(), nearest: None, known: "allow, deny".into() },
+            "pointsman: unknown key `x`, expected allow, deny",
         ),
         (Error::Unsupported { param: "provider" }, "provider: not supported by this server"),
+        (
+            Error::Contradiction { param: "pointsman.objective", other: "a `model` that names an objective" },
+            "pointsman.objective: not together with a `model` that names an objective",
+        ),
         (
             Error::BadMessages(pointsman::Error::NoMessages),
             "messages: expected at least one message, got an empty array",
         ),
         (
-            Error::ModelNotFound { model: "gpt-9".into() },
+            Error::ModelNotFound { param: "model", model: "gpt-9".into() },
             "model: `gpt-9` does not exist; GET /v1/models lists those that do",
         ),
-        (Error::NoLatency, "model: `auto:fast` needs latencies, which this router was trained without"),
+        (Error::NoLatency { param: "model" }, "model: `fast` needs latencies, which this router was trained without"),
+        (
+            Error::NoCandidate { excluded_by: vec!["max_cost_usd", "min_quality"] },
+            "no model keeps within the limits of the request: max_cost_usd, min_quality",
+        ),
         (Error::NotFound, "path: no such endpoint"),
         (Error::MethodNotAllowed, "method: not one that this endpoint takes"),
+        (Error::UnsupportedEncoding, "content-encoding: expected identity"),
+        (Error::HeadersTooLarge { limit: 10 }, "headers: expected at most 10 bytes with the request line"),
         (Error::BodyTooLarge { limit: 10 }, "body: expected at most 10 bytes"),
+        (Error::LineTooLong { limit: 10 }, "line: expected at most 10 bytes"),
         (Error::BodyTimeout { seconds: 0.5 }, "body: expected within 0.5 s"),
         (Error::BodyIncomplete(axum::Error::new(io())), "body: ended before it was complete"),
+        (Error::Overloaded { limit: 8 }, "busy: 8 requests are being answered, as many as this server takes at a time"),
+        (Error::Draining, "the server is shutting down"),
         (Error::Answer(json()), "an answer cannot be written"),
+        (Error::Panicked, "a handler panicked"),
     ] {
         assert_eq!(error.to_string(), text);
     }

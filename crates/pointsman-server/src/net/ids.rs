@@ -11,6 +11,7 @@ pub(crate) struct Ids {
 }
 
 impl Ids {
+    /// The next identifier.
     pub(crate) fn next(&self, prefix: &str) -> String {
         let count = self.next.fetch_add(1, Ordering::Relaxed);
         format!("{prefix}-{:016x}{:016x}", self.keys[0].hash_one(count), self.keys[1].hash_one(count))

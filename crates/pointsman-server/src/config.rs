@@ -1,0 +1,244 @@
+//! The configuration file: TOML to [`Settings`]. Every key is optional but the router's path; unknown keys are refused.
+
+mod keys;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use pointsman::Objective;
+use serde::Deserialize;
+
+use crate::error::Error;
+use crate::settings::Settings;
+
+/// A configuration as its file gives it; a field that is absent has the default of [`Settings`].
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Addresses, limits and times.
+    pub server: ServerSection,
+    /// The router and what to want from it.
+    pub router: RouterSection,
+    /// What is written about the running service.
+    pub log: LogSection,
+}
+
+/// `[server]`; for domains and defaults see [`Settings`].
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServerSection {
+    /// Address of the data plane.
+    pub listen: Option<String>,
+    /// Address of the admin plane, or `off`.
+    pub admin_listen: Option<String>,
+    /// Longest body of a request, in bytes.
+    pub max_body_bytes: Option<usize>,
+    /// Longest line of a batch, in bytes.
+    pub max_line_bytes: Option<usize>,
+    /// Most messages in a conversation.
+    pub max_messages: Option<usize>,
+    /// Most requests at a time.
+    pub max_in_flight: Option<usize>,
+    /// Longest time for headers, and then for a body, to arrive, in milliseconds.
+    pub read_timeout_ms: Option<u64>,
+    /// Longest time to finish open requests at shutdown, in milliseconds.
+    pub drain_timeout_ms: Option<u64>,
+}
+
+/// `[router]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RouterSection {
+    /// The artifact's file; a relative path starts at the configuration file's folder.
+    pub path: Option<PathBuf>,
+    /// What `auto` means: `quality`, `balanced`, `cheap`, `fast`, or USD per unit of quality.
+    pub objective: Option<ObjectiveKey>,
+}
+
+/// An objective by name or by λ.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged, expecting = "expected quality, balanced, cheap, fast, or a number")]
+pub enum ObjectiveKey {
+    /// USD per unit of quality.
+    Lambda(f64),
+    /// A name.
+    Name(String),
+}
+
+/// `[log]`; it is the program's business, not the server's, which only emits events.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogSection {
+    /// Form of a record; default: human on a terminal, JSON elsewhere.
+    pub format: Option<LogFormat>,
+    /// The least grave records that are written; default: info. `debug` has one record per request.
+    pub level: Option<LogLevel>,
+}
+
+/// Form of a log record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// A line of text.
+    Human,
+    /// A line of JSON.
+    Json,
+}
+
+/// How grave a record is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// Something does not work.
+    Error,
+    /// Something works, but should be looked at.
+    Warn,
+    /// Start, reload, end.
+    Info,
+    /// One record per request.
+    Debug,
+}
+
+impl Config {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// [`Error::ConfigRead`] where it cannot be read, [`Error::Config`] with line, key and nearest known key where it
+    /// is not valid.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let text =
+            std::fs::read_to_string(path).map_err(|source| Error::ConfigRead { path: path.to_owned(), source })?;
+        let mut config = Self::parse(&text, path)?;
+        if let (Some(router), Some(folder)) = (&mut config.router.path, path.parent()) {
+            *router = folder.join(&*router);
+        }
+        Ok(config)
+    }
+
+    fn parse(text: &str, path: &Path) -> Result<Self, Error> {
+        let refused = |offset: Option<usize>, message: String| {
+            let line = 1 + text[..offset.unwrap_or(0)].matches('\n').count();
+            Error::Config { path: path.to_owned(), line, message }
+        };
+        if let Some((offset, message)) = keys::first_unknown(text) {
+            return Err(refused(Some(offset), message));
+        }
+        toml::from_str(text).map_err(|error| refused(error.span().map(|span| span.start), error.message().to_owned()))
+    }
+
+    /// The settings.
+    ///
+    /// # Errors
+    /// [`Error::NoRouter`] without a path, [`Error::Router`] for an objective that does not exist.
+    pub fn into_settings(self) -> Result<Settings, Error> {
+        let Self { server, router, .. } = self;
+        let mut settings = Settings::new(router.path.ok_or(Error::NoRouter)?);
+        if let Some(objective) = router.objective {
+            settings.objective = match objective {
+                ObjectiveKey::Name(name) => name.parse::<Objective>()?,
+                ObjectiveKey::Lambda(lambda) => lambda.to_string().parse()?,
+            };
+        }
+        if let Some(admin) = server.admin_listen {
+            settings.admin_listen = (admin != "off").then_some(admin);
+        }
+        set(&mut settings.listen, server.listen);
+        set(&mut settings.max_body_bytes, server.max_body_bytes);
+        set(&mut settings.max_line_bytes, server.max_line_bytes);
+        set(&mut settings.max_messages, server.max_messages);
+        set(&mut settings.max_in_flight, server.max_in_flight);
+        set(&mut settings.read_timeout, server.read_timeout_ms.map(Duration::from_millis));
+        set(&mut settings.drain_timeout, server.drain_timeout_ms.map(Duration::from_millis));
+        Ok(settings)
+    }
+}
+
+fn set<T>(target: &mut T, given: Option<T>) {
+    if let Some(given) = given {
+        *target = given;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(text: &str) -> String {
+        Config::parse(text, Path::new("p.toml")).expect_err("refused").to_string()
+    }
+
+    #[test]
+    fn every_key_is_taken() {
+        let text = r#"
+            [server]
+            listen = "127.0.0.1:1"
+            admin_listen = "off"
+            max_body_bytes = 1
+            max_line_bytes = 2
+            max_messages = 3
+            max_in_flight = 4
+            read_timeout_ms = 5
+            drain_timeout_ms = 6
+            [router]
+            path = "r.safetensors"
+            objective = 0.5
+            [log]
+            format = "json"
+            level = "debug"
+        "#;
+        let config = Config::parse(text, Path::new("p.toml")).expect("every key is known");
+        assert_eq!(config.log.format, Some(LogFormat::Json));
+        let settings = config.into_settings().expect("valid");
+        assert_eq!((settings.listen.as_str(), settings.admin_listen), ("127.0.0.1:1", None));
+        assert_eq!((settings.max_body_bytes, settings.max_line_bytes), (1, 2));
+        assert_eq!((settings.max_messages, settings.max_in_flight), (3, 4));
+        assert_eq!(settings.read_timeout, Duration::from_millis(5));
+        assert_eq!(settings.drain_timeout, Duration::from_millis(6));
+        assert_eq!(settings.objective, Objective::Lambda(0.5));
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_line_and_the_nearest_known_one() {
+        assert_eq!(
+            refusal("[server]\nlisten = \"a\"\nmax_body = 3\n"),
+            "configuration `p.toml`, line 3: unknown key `max_body` in [server]; did you mean `max_body_bytes`?"
+        );
+        assert_eq!(
+            refusal("[log]\ncolour = true\n"),
+            "configuration `p.toml`, line 2: unknown key `colour` in [log], which takes format, level"
+        );
+        assert_eq!(
+            refusal("\n[sever]\n"),
+            "configuration `p.toml`, line 2: unknown section `sever`; did you mean `server`?"
+        );
+    }
+
+    #[test]
+    fn sections_that_are_planned_are_refused_as_such() {
+        for section in ["targets", "policies", "tenants", "experiments"] {
+            assert_eq!(
+                refusal(&format!("[[{section}]]\nname = \"x\"\n")),
+                format!(
+                    "configuration `p.toml`, line 1: section `{section}` is planned and not there yet; remove it to \
+                     serve decisions"
+                )
+            );
+        }
+        assert!(refusal("[aliases]\na = \"b\"\n").contains("section `aliases` is planned"));
+    }
+
+    #[test]
+    fn a_wrong_value_is_named_with_its_line() {
+        assert_eq!(
+            refusal("[server]\n\nmax_messages = \"many\"\n"),
+            "configuration `p.toml`, line 3: invalid type: string \"many\", expected usize"
+        );
+        assert!(refusal("[router]\nobjective = true\n").contains("line 2: expected quality, balanced, cheap, fast"));
+        assert!(refusal("[server\n").starts_with("configuration `p.toml`, line 1: "));
+    }
+
+    #[test]
+    fn the_path_of_the_router_is_needed() {
+        assert!(matches!(Config::default().into_settings(), Err(Error::NoRouter)));
+    }
+}

@@ -1,0 +1,56 @@
+//! Keys that the configuration does not know, found before the values are looked at.
+
+use toml::de::{DeTable, DeValue};
+
+use crate::nearest::nearest;
+
+/// Sections and their keys.
+const SECTIONS: [(&str, &[&str]); 3] = [
+    (
+        "server",
+        &[
+            "listen",
+            "admin_listen",
+            "max_body_bytes",
+            "max_line_bytes",
+            "max_messages",
+            "max_in_flight",
+            "read_timeout_ms",
+            "drain_timeout_ms",
+        ],
+    ),
+    ("router", &["path", "objective"]),
+    ("log", &["format", "level"]),
+];
+
+/// Sections of the gateway. To pass over one would change what was asked.
+const PLANNED: [&str; 5] = ["targets", "aliases", "policies", "tenants", "experiments"];
+
+/// Offset and description of the first unknown key; `None` for a text that is no TOML, which the parser explains.
+pub(super) fn first_unknown(text: &str) -> Option<(usize, String)> {
+    let table = DeTable::parse(text).ok()?;
+    let mut found: Vec<(usize, String)> = Vec::new();
+    for (section, value) in table.get_ref() {
+        let name = section.get_ref().as_ref();
+        if let Some((_, keys)) = SECTIONS.iter().find(|(known, _)| *known == name) {
+            let DeValue::Table(table) = value.get_ref() else { continue };
+            let unknown = table.keys().filter(|key| !keys.contains(&key.get_ref().as_ref()));
+            found.extend(unknown.map(|key| (key.span().start, unknown_key(key.get_ref(), name, keys))));
+        } else if PLANNED.contains(&name) {
+            let message = format!("section `{name}` is planned and not there yet; remove it to serve decisions");
+            found.push((section.span().start, message));
+        } else {
+            let known = SECTIONS.map(|(known, _)| known);
+            let advice = nearest(name, &known)
+                .map_or_else(|| format!(", expected {}", known.join(", ")), |near| format!("; did you mean `{near}`?"));
+            found.push((section.span().start, format!("unknown section `{name}`{advice}")));
+        }
+    }
+    found.into_iter().min()
+}
+
+fn unknown_key(key: &str, section: &str, known: &[&str]) -> String {
+    let advice = nearest(key, known)
+        .map_or_else(|| format!(", which takes {}", known.join(", ")), |near| format!("; did you mean `{near}`?"));
+    format!("unknown key `{key}` in [{section}]{advice}")
+}

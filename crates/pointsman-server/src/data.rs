@@ -1,0 +1,33 @@
+//! The data plane: what applications call. A proxy of chat completions will stand here, beside the decision.
+
+mod batch;
+mod decide;
+mod models;
+mod route;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{get, post};
+
+use crate::error::Error;
+use crate::live::Live;
+use crate::ops;
+
+pub(crate) use batch::{__path_batch, BatchAnswer, BatchLine};
+pub(crate) use models::__path_models;
+pub(crate) use route::__path_route;
+
+/// All endpoints of the data plane, probes and its `OpenAPI` document among them.
+pub(crate) fn endpoints(live: Arc<Live>) -> Router {
+    Router::new()
+        .route("/v1/route", post(route::route))
+        .route("/v1/route/batch", post(batch::batch))
+        .route("/v1/models", get(models::models))
+        .route("/health", get(ops::probes::health))
+        .route("/ready", get(ops::probes::ready))
+        .route("/openapi.json", get(ops::openapi::data))
+        .fallback(async || Error::NotFound)
+        .method_not_allowed_fallback(async || Error::MethodNotAllowed)
+        .with_state(live)
+}

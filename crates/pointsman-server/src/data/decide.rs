@@ -1,0 +1,108 @@
+//! One decision with everything around it: body to query, the timed stages of the core, plan to JSON.
+
+use std::cell::RefCell;
+use std::time::Instant;
+
+use pointsman::{Objective, Scratch};
+use serde_json::Value;
+
+use crate::error::Error;
+use crate::live::{Current, Live};
+use crate::metrics::Stage;
+use crate::routing::plan::plan;
+use crate::routing::snapshot::Wanted;
+use crate::wire::answer::{Answer, candidates};
+use crate::wire::headers::Hints;
+use crate::wire::query::Query;
+
+/// Hashed words above which a thread's buffers are given back: 8 MiB, a thousand times a usual conversation. Without
+/// this the longest one ever seen would stay in every thread's memory.
+const LARGEST_KEPT: usize = 1 << 20;
+
+thread_local! {
+    /// One set of buffers per thread, so that the core allocates nothing after warm-up.
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+/// What the shell needs to know of a decision that it has written.
+#[derive(Debug)]
+pub(super) struct Decided {
+    pub(super) id: String,
+    pub(super) model_idx: usize,
+    pub(super) reason: &'static str,
+    pub(super) elapsed_us: u64,
+}
+
+/// Whether the answer names its line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// The answer to a request.
+    Single,
+    /// The answer to a line of a batch, with its `id`.
+    Line,
+}
+
+/// Decides for `body` and appends the JSON of the answer to `out`. Where there is an error, `out` is as it was.
+pub(super) fn decide(
+    live: &Live,
+    current: &Current,
+    hints: &Hints,
+    body: &[u8],
+    form: Form,
+    out: &mut Vec<u8>,
+) -> Result<Decided, Error> {
+    let started = Instant::now();
+    let query = Query::parse(body, live.limits.max_messages)?;
+    let snapshot = &current.snapshot;
+    let (allow, deny) = query.pool();
+    let objective: Option<&Objective> = query.objective();
+    let hinted = hints.objective.as_ref();
+    let selection = snapshot.select(Wanted { model: query.model(), objective, hinted, allow, deny })?;
+    let (turns, context) = (query.turns(), query.context());
+    let request = query.request(&turns, &context);
+    let limits = query.limits();
+    let parsed = Instant::now();
+
+    SCRATCH.with_borrow_mut(|scratch| {
+        let Scratch { features, predictions, ranking } = scratch;
+        let router = snapshot.router();
+        router.featurise(&request, features);
+        let embedded = Instant::now();
+        router.predict(features, predictions);
+        let scored = Instant::now();
+        let plan = plan(&selection, &selection.bound.decide(predictions, &limits, ranking))?;
+        let ended = Instant::now();
+
+        let elapsed_us = u64::try_from((ended - parsed).as_micros()).unwrap_or(u64::MAX);
+        let id = live.ids.next("dec");
+        let (models, candidates) = candidates(router, &plan, predictions);
+        let answer = Answer {
+            id: (form == Form::Line).then(|| query.id().unwrap_or(&Value::Null)),
+            decision_id: &id,
+            model: &router.models()[plan.model_idx],
+            models,
+            route: selection.route,
+            reason: plan.reason,
+            candidates,
+            router_version: snapshot.version(),
+            config_version: snapshot.config_version(),
+            experiment: None,
+            pinned: plan.pinned,
+            session_id: query.session_id().or(hints.session_id.as_deref()),
+            trace_id: hints.trace_id.as_deref(),
+            elapsed_us,
+        };
+        serde_json::to_writer(&mut *out, &answer).map_err(Error::Answer)?;
+        let decided = Decided { model_idx: plan.model_idx, reason: plan.reason, elapsed_us, id };
+
+        live.metrics.stage(Stage::parse, parsed - started);
+        live.metrics.stage(Stage::embed, embedded - parsed);
+        live.metrics.stage(Stage::score, scored - embedded);
+        live.metrics.stage(Stage::policy, ended - scored);
+        live.metrics.decision(&current.cells, snapshot, decided.model_idx, decided.reason);
+        if features.main().len() + features.background().len() > LARGEST_KEPT {
+            *scratch = Scratch::default();
+        }
+        Ok(decided)
+    })
+}

@@ -1,0 +1,176 @@
+//! What endpoints see of the running service: the snapshot of the moment, limits, counters; and its replacement.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use arc_swap::ArcSwap;
+use pointsman::Router;
+use tokio::sync::{Mutex, Semaphore};
+
+use crate::error::Error;
+use crate::metrics::{DecisionCells, Metrics};
+use crate::net::ids::Ids;
+use crate::routing::snapshot::Snapshot;
+use crate::settings::{Limits, Settings};
+
+/// Where settings come from: read anew at every reload.
+pub(crate) type Source = dyn Fn() -> Result<Settings, Error> + Send + Sync;
+
+/// A snapshot and the counters of its decisions.
+#[derive(Debug)]
+pub(crate) struct Current {
+    pub(crate) snapshot: Snapshot,
+    pub(crate) cells: DecisionCells,
+}
+
+/// How the last reload ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum LastReload {
+    None,
+    Applied,
+    /// Refused, for this reason; what ran before still does.
+    Refused(String),
+}
+
+/// The running service.
+pub(crate) struct Live {
+    current: ArcSwap<Current>,
+    source: Box<Source>,
+    /// What runs, to tell which changes of a reload wait for the next start; also keeps reloads one at a time.
+    started_with: Mutex<Settings>,
+    last_reload: ArcSwap<LastReload>,
+    pub(crate) limits: Limits,
+    pub(crate) metrics: Metrics,
+    pub(crate) ids: Ids,
+    /// Pieces of batches that may be worked on at a time, one per core.
+    pub(crate) batch_cores: Arc<Semaphore>,
+    in_flight: AtomicUsize,
+    draining: AtomicBool,
+}
+
+impl std::fmt::Debug for Live {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Live").field("version", &self.current().snapshot.version()).finish_non_exhaustive()
+    }
+}
+
+impl Live {
+    /// Reads the settings and loads their artifact.
+    pub(crate) fn open(source: Box<Source>) -> Result<(Self, Settings), Error> {
+        let settings = source()?;
+        let limits = Limits::new(&settings)?;
+        let current = load(&settings, 1)?;
+        let metrics = Metrics::new();
+        metrics.router(current.snapshot.version());
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let live = Self {
+            current: ArcSwap::from_pointee(current),
+            source,
+            started_with: Mutex::new(settings.clone()),
+            last_reload: ArcSwap::from_pointee(LastReload::None),
+            limits,
+            metrics,
+            ids: Ids::default(),
+            batch_cores: Arc::new(Semaphore::new(cores)),
+            in_flight: AtomicUsize::new(0),
+            draining: AtomicBool::new(false),
+        };
+        Ok((live, settings))
+    }
+
+    /// What this request is answered from; taken once per request.
+    pub(crate) fn current(&self) -> Arc<Current> {
+        self.current.load_full()
+    }
+
+    /// How the last reload ended.
+    pub(crate) fn last_reload(&self) -> Arc<LastReload> {
+        self.last_reload.load_full()
+    }
+
+    /// Reads settings and artifact again and takes them into use as one; where that cannot be, what runs keeps
+    /// running. The work is done away from the threads that answer requests.
+    ///
+    /// # Errors
+    /// Whatever would have ended a start.
+    pub(crate) async fn reload(self: &Arc<Self>) -> Result<Arc<Current>, Error> {
+        let started_with = self.started_with.lock().await;
+        let version = self.current().snapshot.config_version() + 1;
+        let live = Arc::clone(self);
+        let loading = tokio::task::spawn_blocking(move || {
+            let settings = (live.source)()?;
+            Limits::new(&settings)?;
+            Ok((load(&settings, version)?, settings))
+        });
+        match loading.await.unwrap_or(Err(Error::ReloadLost)) {
+            Ok((current, settings)) => {
+                if waits_for_a_start(&started_with, &settings) {
+                    tracing::warn!("changes under [server] wait for the next start; router and objective are in use");
+                }
+                let current = Arc::new(current);
+                self.current.store(Arc::clone(&current));
+                self.last_reload.store(Arc::new(LastReload::Applied));
+                let version = current.snapshot.version();
+                self.metrics.router(version);
+                self.metrics.reload("applied");
+                tracing::info!(
+                    router_version = version,
+                    config_version = current.snapshot.config_version(),
+                    "reloaded"
+                );
+                Ok(current)
+            }
+            Err(error) => {
+                let reason = error.chain();
+                tracing::error!(reason, "reload refused; what ran before keeps running");
+                self.metrics.reload("refused");
+                self.last_reload.store(Arc::new(LastReload::Refused(reason)));
+                Err(error)
+            }
+        }
+    }
+
+    /// Lets a request of the data plane in, or not.
+    pub(crate) fn enter(self: &Arc<Self>) -> Result<InFlight, Error> {
+        let limit = self.limits.max_in_flight;
+        if self.in_flight.fetch_add(1, Ordering::Relaxed) >= limit {
+            self.in_flight.fetch_sub(1, Ordering::Relaxed);
+            return Err(Error::Overloaded { limit });
+        }
+        self.metrics.in_flight().inc();
+        Ok(InFlight(Arc::clone(self)))
+    }
+
+    /// Says that the end has begun.
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the end has begun.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+}
+
+/// A request on its way; leaves when dropped.
+#[derive(Debug)]
+pub(crate) struct InFlight(Arc<Live>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.0.metrics.in_flight().dec();
+    }
+}
+
+fn load(settings: &Settings, config_version: u64) -> Result<Current, Error> {
+    let router = Router::load(&settings.router)?;
+    let snapshot = Snapshot::new(&router, &settings.objective, config_version)?;
+    Ok(Current { cells: DecisionCells::new(router.models().len()), snapshot })
+}
+
+/// Whether something changed beside what a reload takes into use.
+fn waits_for_a_start(started_with: &Settings, now: &Settings) -> bool {
+    let Settings { router, objective, .. } = now.clone();
+    Settings { router, objective, ..started_with.clone() } != *now
+}

@@ -1,0 +1,268 @@
+//! What is counted and timed. All names and labels stand here; every label set is closed, and none holds text of a
+//! request.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+use crate::routing::plan::REASONS;
+use crate::routing::snapshot::Snapshot;
+
+/// Bounds for the stages of a decision: 1 µs to 10 ms.
+const STAGE_SECONDS: [f64; 13] = [1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2];
+
+/// Bounds for whole requests: 20 µs to 10 s.
+const REQUEST_SECONDS: [f64; 12] = [2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 5e-3, 2e-2, 0.1, 0.5, 2.0, 10.0];
+
+/// A stage of a decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[expect(non_camel_case_types, reason = "the names are the label's values")]
+pub(crate) enum Stage {
+    /// Bytes to a query.
+    parse,
+    /// Text to features.
+    embed,
+    /// Features to predictions.
+    score,
+    /// Predictions to a plan.
+    policy,
+}
+
+/// What a request asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Route {
+    /// `POST /v1/route`.
+    Decision,
+    /// `POST /v1/route/batch`.
+    Batch,
+    /// `GET /v1/models`.
+    Models,
+    /// Health and readiness.
+    Probe,
+    /// Metrics, documents, administration.
+    Ops,
+    /// A path that does not exist.
+    Other,
+}
+
+impl Route {
+    const ALL: [Self; 6] = [Self::Decision, Self::Batch, Self::Models, Self::Probe, Self::Ops, Self::Other];
+
+    /// The route of a path.
+    pub(crate) fn of(path: &str) -> Self {
+        match path {
+            "/v1/route" => Self::Decision,
+            "/v1/route/batch" => Self::Batch,
+            "/v1/models" => Self::Models,
+            "/health" | "/ready" => Self::Probe,
+            "/metrics" | "/openapi.json" | "/admin/v1/reload" | "/admin/v1/routers" => Self::Ops,
+            _ => Self::Other,
+        }
+    }
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Decision => "route",
+            Self::Batch => "batch",
+            Self::Models => "models",
+            Self::Probe => "probe",
+            Self::Ops => "ops",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Outcome {
+    /// Answered.
+    Ok,
+    /// Its own mistake.
+    Refused,
+    /// Too much at a time, or too late.
+    Overloaded,
+    /// Ours.
+    Failed,
+}
+
+impl Outcome {
+    const ALL: [Self; 4] = [Self::Ok, Self::Refused, Self::Overloaded, Self::Failed];
+
+    fn of(status: u16) -> Self {
+        match status {
+            503 => Self::Overloaded,
+            500.. => Self::Failed,
+            400.. => Self::Refused,
+            _ => Self::Ok,
+        }
+    }
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Refused => "refused",
+            Self::Overloaded => "overloaded",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StageLabel {
+    stage: Stage,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RouteLabel {
+    route: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    route: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DecisionLabels {
+    model: String,
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ResultLabel {
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct VersionLabel {
+    version: String,
+}
+
+/// Everything measured, resolved as far as it can be before a request comes.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    registry: Registry,
+    stages: [Histogram; 4],
+    requests: Vec<RequestCell>,
+    decisions: Family<DecisionLabels, Counter>,
+    reloads: Family<ResultLabel, Counter>,
+    router_info: Family<VersionLabel, Gauge>,
+    in_flight: Gauge,
+    panics: Counter,
+}
+
+#[derive(Debug)]
+struct RequestCell {
+    outcomes: Vec<Counter>,
+    duration: Histogram,
+}
+
+/// Counters of one snapshot's decisions: a cell per model and reason, made when first needed.
+#[derive(Debug)]
+pub(crate) struct DecisionCells(Vec<OnceLock<Counter>>);
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let mut registry = Registry::with_prefix("pointsman");
+        let stages =
+            Family::<StageLabel, Histogram, fn() -> Histogram>::new_with_constructor(|| Histogram::new(STAGE_SECONDS));
+        let durations = Family::<RouteLabel, Histogram, fn() -> Histogram>::new_with_constructor(|| {
+            Histogram::new(REQUEST_SECONDS)
+        });
+        let requests = Family::<RequestLabels, Counter>::default();
+        let decisions = Family::default();
+        let reloads = Family::default();
+        let router_info = Family::default();
+        let (in_flight, panics) = (Gauge::default(), Counter::default());
+        registry.register("decision_duration_seconds", "Time of a decision's stages", stages.clone());
+        registry.register("request_duration_seconds", "Time from a request's head to its answer's", durations.clone());
+        registry.register("requests", "Requests by route and outcome", requests.clone());
+        registry.register("decisions", "Decisions by chosen model and reason", decisions.clone());
+        registry.register("config_reload", "Reloads by result", reloads.clone());
+        registry.register("router_info", "1 for the artifact that decides", router_info.clone());
+        registry.register("inflight", "Requests of the data plane being answered", in_flight.clone());
+        registry.register("panics", "Requests that met a bug", panics.clone());
+        let cell = |route: Route| RequestCell {
+            outcomes: Outcome::ALL
+                .map(|outcome| {
+                    let labels = RequestLabels { route: route.label(), outcome: outcome.label() };
+                    requests.get_or_create_owned(&labels)
+                })
+                .to_vec(),
+            duration: durations.get_or_create_owned(&RouteLabel { route: route.label() }),
+        };
+        let metrics = Self {
+            stages: [Stage::parse, Stage::embed, Stage::score, Stage::policy]
+                .map(|stage| stages.get_or_create_owned(&StageLabel { stage })),
+            requests: Route::ALL.map(cell).into(),
+            registry,
+            decisions,
+            reloads,
+            router_info,
+            in_flight,
+            panics,
+        };
+        for result in ["applied", "refused"] {
+            metrics.reloads.get_or_create_owned(&ResultLabel { result });
+        }
+        metrics
+    }
+
+    /// Everything in the text format that Prometheus reads.
+    pub(crate) fn text(&self) -> String {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.registry).expect("writing to a string cannot fail");
+        text
+    }
+
+    pub(crate) fn stage(&self, stage: Stage, took: Duration) {
+        self.stages[stage as usize].observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn request(&self, route: Route, status: u16, took: Duration) {
+        let cell = &self.requests[route as usize];
+        cell.outcomes[Outcome::of(status) as usize].inc();
+        cell.duration.observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn decision(&self, cells: &DecisionCells, snapshot: &Snapshot, model_idx: usize, reason: &'static str) {
+        let reason_idx = REASONS.iter().position(|known| *known == reason).expect("the set of reasons is closed");
+        let counter = cells.0[model_idx * REASONS.len() + reason_idx].get_or_init(|| {
+            let model = snapshot.router().models()[model_idx].clone();
+            self.decisions.get_or_create_owned(&DecisionLabels { model, reason })
+        });
+        counter.inc();
+    }
+
+    /// Says which artifact decides from now on.
+    pub(crate) fn router(&self, version: &str) {
+        self.router_info.clear();
+        self.router_info.get_or_create_owned(&VersionLabel { version: version.to_owned() }).set(1);
+    }
+
+    pub(crate) fn reload(&self, result: &'static str) {
+        self.reloads.get_or_create_owned(&ResultLabel { result }).inc();
+    }
+
+    pub(crate) fn in_flight(&self) -> &Gauge {
+        &self.in_flight
+    }
+
+    pub(crate) fn panic(&self) {
+        self.panics.inc();
+    }
+}
+
+impl DecisionCells {
+    /// Cells for this many models.
+    pub(crate) fn new(models: usize) -> Self {
+        Self(std::iter::repeat_with(OnceLock::new).take(models * REASONS.len()).collect())
+    }
+}

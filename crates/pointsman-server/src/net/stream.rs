@@ -1,0 +1,52 @@
+//! A reply's body that is written while it is sent.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use axum::body::{Body, Bytes, HttpBody};
+use hyper::body::Frame;
+use tokio::sync::mpsc;
+
+/// Pieces that wait in the channel at most; the sockets' buffers come on top.
+const WAITING: usize = 2;
+
+/// The end that is written to. Dropped without [`Sink::finish`], it breaks the reply off, and the client can tell.
+#[derive(Debug)]
+pub(crate) struct Sink(mpsc::Sender<Option<Bytes>>);
+
+struct Source(mpsc::Receiver<Option<Bytes>>);
+
+/// A sink, and the body that gives what is put in.
+pub(crate) fn body() -> (Sink, Body) {
+    let (sender, receiver) = mpsc::channel(WAITING);
+    (Sink(sender), Body::new(Source(receiver)))
+}
+
+impl Sink {
+    /// Sends a piece, once there is room; false when the connection is gone.
+    pub(crate) async fn send(&mut self, bytes: Vec<u8>) -> bool {
+        self.0.send(Some(bytes.into())).await.is_ok()
+    }
+
+    /// Ends the body well.
+    pub(crate) async fn finish(self) {
+        // Nobody is left to be told where the connection is gone.
+        let _ = self.0.send(None).await;
+    }
+}
+
+impl HttpBody for Source {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        Poll::Ready(match ready!(self.0.poll_recv(context)) {
+            Some(Some(bytes)) => Some(Ok(Frame::data(bytes))),
+            Some(None) => None,
+            None => Some(Err(std::io::Error::other("the reply was broken off"))),
+        })
+    }
+}

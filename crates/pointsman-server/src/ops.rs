@@ -1,0 +1,28 @@
+//! The admin plane: what operators and their machines call. It has a listener of its own.
+
+pub(crate) mod metrics;
+pub(crate) mod openapi;
+pub(crate) mod probes;
+pub(crate) mod routers;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{get, post};
+
+use crate::error::Error;
+use crate::live::Live;
+
+/// All endpoints of the admin plane.
+pub(crate) fn endpoints(live: Arc<Live>) -> Router {
+    Router::new()
+        .route("/health", get(probes::health))
+        .route("/ready", get(probes::ready))
+        .route("/metrics", get(metrics::metrics))
+        .route("/openapi.json", get(openapi::admin))
+        .route("/admin/v1/reload", post(routers::reload))
+        .route("/admin/v1/routers", get(routers::routers))
+        .fallback(async || Error::NotFound)
+        .method_not_allowed_fallback(async || Error::MethodNotAllowed)
+        .with_state(live)
+}

@@ -1,0 +1,22 @@
+//! `GET /metrics`.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+
+use crate::live::Live;
+
+/// The format's name, as Prometheus asks for it.
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+#[utoipa::path(
+    get, path = "/metrics", tag = "operations", operation_id = "metrics",
+    summary = "Counters and times, for Prometheus",
+    responses((status = 200, description = "OpenMetrics text", body = String,
+        content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8"))
+)]
+pub(crate) async fn metrics(State(live): State<Arc<Live>>) -> Response {
+    ([(CONTENT_TYPE, OPENMETRICS)], live.metrics.text()).into_response()
+}

@@ -1,0 +1,106 @@
+//! `GET /openapi.json`: each plane describes itself, from the types its handlers use and the router they serve.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+use utoipa::OpenApi;
+
+use super::{metrics, probes, routers};
+use crate::data;
+use crate::live::Live;
+use crate::wire::query::Message;
+use crate::{data::BatchAnswer, data::BatchLine};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "pointsman: data plane",
+        description = "Which model should answer this request?",
+        license(name = "MIT OR Apache-2.0")
+    ),
+    paths(data::route, data::batch, data::models, probes::health, probes::ready, data_document),
+    components(schemas(Message, BatchLine, BatchAnswer))
+)]
+struct DataPlane;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "pointsman: admin plane",
+        description = "Probes, metrics and administration.",
+        license(name = "MIT OR Apache-2.0")
+    ),
+    paths(probes::health, probes::ready, metrics::metrics, routers::routers, routers::reload, data_document)
+)]
+struct AdminPlane;
+
+#[utoipa::path(
+    get, path = "/openapi.json", tag = "probes", operation_id = "openapi", summary = "This document",
+    responses((status = 200, description = "OpenAPI 3.1", body = Object))
+)]
+#[expect(dead_code, reason = "carries the description of both documents")]
+fn data_document() {}
+
+/// The data plane's document.
+pub(crate) async fn data(State(live): State<Arc<Live>>) -> Response {
+    let mut document = json(&DataPlane::openapi());
+    name_models(&mut document, &live);
+    Json(document).into_response()
+}
+
+/// The admin plane's document.
+pub(crate) async fn admin() -> Response {
+    Json(json(&AdminPlane::openapi())).into_response()
+}
+
+fn json(document: &utoipa::openapi::OpenApi) -> Value {
+    serde_json::to_value(document).expect("a document always serialises")
+}
+
+/// Says what is known of this very router: the names that a request may use, and that a body has one of two forms.
+fn name_models(document: &mut Value, live: &Live) {
+    // A header is there or not; it is never null.
+    for path in ["/v1/route", "/v1/route/batch"] {
+        let parameters = document["paths"][path]["post"]["parameters"].as_array_mut();
+        for parameter in parameters.expect("both take headers") {
+            parameter["schema"]["type"] = json!("string");
+        }
+    }
+    // Lines of JSON have no schema of their own: whatever a line is, its answer says what is wrong with it.
+    document["paths"]["/v1/route/batch"]["post"]["requestBody"]["content"]["application/x-ndjson"]["schema"] =
+        json!({ "description": "One BatchLine per line" });
+    let current = live.current();
+    let names: Vec<&str> = current.snapshot.list().iter().map(|model| model.id).collect();
+    let models = current.snapshot.router().models();
+    let schemas = &mut document["components"]["schemas"];
+    let mut model = schemas["RouteRequest"]["properties"]["model"].take();
+    model["enum"] = names.iter().map(|name| json!(name)).chain([Value::Null]).collect();
+    schemas["RouteRequest"]["properties"]["model"] = model;
+    // Null counts as absent, hence the types.
+    schemas["RouteRequest"]["oneOf"] = json!([
+        { "required": ["messages"], "properties": { "messages": { "type": "array" }, "prompt": { "type": "null" } } },
+        { "required": ["prompt"], "properties": { "prompt": { "type": "string" }, "messages": { "type": "null" } } },
+    ]);
+    let named: Vec<&str> = names.iter().copied().filter(|name| name.starts_with("auto:")).collect();
+    schemas["RouteRequest"]["not"] = json!({
+        "required": ["model", "pointsman"],
+        "properties": {
+            "model": { "enum": named },
+            "pointsman": {
+                "type": "object",
+                "required": ["objective"],
+                "properties": { "objective": { "type": ["string", "number"] } },
+            },
+        },
+    });
+    for list in ["allow", "deny"] {
+        schemas["Options"]["properties"][list]["items"] =
+            json!({ "anyOf": [{ "enum": models }, { "type": "string", "pattern": "[*?]", "maxLength": 64 }] });
+    }
+    if !names.contains(&"auto:fast") {
+        schemas["ObjectiveName"]["enum"] = json!(["quality", "balanced", "cheap"]);
+    }
+}

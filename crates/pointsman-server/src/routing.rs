@@ -1,0 +1,6 @@
+//! The routing core: snapshot × request → plan. Pure: no clock, no socket, no task. What a gateway knows of its
+//! targets at a moment (health, load, budgets) will come in here as one more argument, and what it does with a plan
+//! happens outside.
+
+pub(crate) mod plan;
+pub(crate) mod snapshot;

@@ -1,0 +1,213 @@
+//! A router bound to every objective that a client may name: what a request is answered from, as one piece.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use axum::http::HeaderValue;
+use pointsman::{Bound, Catalog, Error as Routing, Objective, Policy, Router};
+
+use crate::error::Error;
+use crate::wire::models::{Model, Pricing};
+
+/// The name that means the operator's objective.
+const AUTO: &str = "auto";
+
+/// Aliases of the named objectives.
+const ALIASES: [(&str, Objective); 4] = [
+    ("auto:quality", Objective::Quality),
+    ("auto:balanced", Objective::Balanced),
+    ("auto:cheap", Objective::Cheap),
+    ("auto:fast", Objective::Fast),
+];
+
+/// A router under every objective; immutable.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    /// Alias, objective and policy; the first is [`AUTO`].
+    policies: Vec<(&'static str, Objective, Bound)>,
+    catalog: Catalog,
+    version: String,
+    version_header: HeaderValue,
+    config_version: u64,
+    model_headers: Vec<HeaderValue>,
+}
+
+/// What a request says of whom it wants.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted<'q> {
+    /// Alias or name of a model; absent: `auto`.
+    pub(crate) model: Option<&'q str>,
+    /// Objective of the request's own options.
+    pub(crate) objective: Option<&'q Objective>,
+    /// Objective for a request that names none itself.
+    pub(crate) hinted: Option<&'q Objective>,
+    /// Patterns of the models that may be chosen; empty: all.
+    pub(crate) allow: &'q [String],
+    /// Patterns of those that may not.
+    pub(crate) deny: &'q [String],
+}
+
+/// What that stands for.
+#[derive(Clone, Debug)]
+pub(crate) struct Selection<'s> {
+    /// The alias or the model's name.
+    pub(crate) route: &'s str,
+    /// The policy that judges the candidates.
+    pub(crate) bound: Cow<'s, Bound>,
+    /// Position of the model asked for by name.
+    pub(crate) requested: Option<usize>,
+}
+
+impl Snapshot {
+    /// Binds `router` to `objective` and to every named one that it can serve.
+    pub(crate) fn new(router: &Router, objective: &Objective, config_version: u64) -> Result<Self, Error> {
+        let catalog = router.default_catalog();
+        let bind = |objective: &Objective| {
+            router.bind(&catalog, &Policy { objective: objective.clone(), ..Policy::default() })
+        };
+        let mut policies = vec![(AUTO, objective.clone(), bind(objective)?)];
+        for (alias, objective) in ALIASES {
+            match bind(&objective) {
+                Ok(bound) => policies.push((alias, objective, bound)),
+                Err(Routing::NoLatency) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let version = format!("sha256:{}", router.identity());
+        Ok(Self {
+            version_header: header(&version),
+            model_headers: router.models().iter().map(|name| header(name)).collect(),
+            policies,
+            catalog,
+            version,
+            config_version,
+        })
+    }
+
+    /// What a request's wishes stand for. Aliases go before models of the same name; an objective of the request's
+    /// own options goes before the header's, which goes before the operator's.
+    pub(crate) fn select(&self, wanted: Wanted<'_>) -> Result<Selection<'_>, Error> {
+        let model = wanted.model.unwrap_or(AUTO);
+        let alias = self.policies.iter().find(|(alias, ..)| *alias == model);
+        let (route, requested, named) = match alias {
+            Some((alias, ..)) if *alias == AUTO => (AUTO, None, None),
+            Some((alias, objective, _)) => (*alias, None, Some(objective)),
+            None => {
+                let idx = self.model_idx(model)?;
+                (self.router().models()[idx].as_str(), Some(idx), None)
+            }
+        };
+        if named.is_some() && wanted.objective.is_some() {
+            return Err(Error::Contradiction {
+                param: "pointsman.objective",
+                other: "a `model` that names an objective",
+            });
+        }
+        let (objective, param) = match (wanted.objective, named) {
+            (Some(objective), _) => (Some(objective), "pointsman.objective"),
+            (None, Some(objective)) => (Some(objective), "model"),
+            (None, None) => (wanted.hinted, "x-pointsman-objective"),
+        };
+        let bound = self.bound(objective, param, wanted.allow, wanted.deny)?;
+        Ok(Selection { route, bound, requested })
+    }
+
+    /// A ready policy where there is one, else one made for this request.
+    fn bound(
+        &self,
+        objective: Option<&Objective>,
+        param: &'static str,
+        allow: &[String],
+        deny: &[String],
+    ) -> Result<Cow<'_, Bound>, Error> {
+        let (_, operators, auto) = &self.policies[0];
+        if allow.is_empty() && deny.is_empty() {
+            let Some(objective) = objective else { return Ok(Cow::Borrowed(auto)) };
+            let ready = self.policies.iter().find(|(_, known, _)| known == objective);
+            if let Some((_, _, bound)) = ready {
+                return Ok(Cow::Borrowed(bound));
+            }
+        }
+        let objective = objective.unwrap_or(operators).clone();
+        let policy = Policy { objective, allow: allow.to_vec(), deny: deny.to_vec() };
+        self.router().bind(&self.catalog, &policy).map(Cow::Owned).map_err(|error| match error {
+            Routing::UnknownModel { model, .. } => {
+                let param = if allow.contains(&model) { "pointsman.allow" } else { "pointsman.deny" };
+                Error::ModelNotFound { param, model: shortened(&model) }
+            }
+            Routing::EmptyPool => Error::NoCandidate { excluded_by: vec!["allow", "deny"] },
+            Routing::NoLatency => Error::NoLatency { param },
+            // What remains is a number outside its domain, which the request's own reading refuses.
+            error => Error::Router(error),
+        })
+    }
+
+    fn model_idx(&self, model: &str) -> Result<usize, Error> {
+        let position = self.router().models().iter().position(|name| name == model);
+        position.ok_or_else(|| {
+            if ALIASES.iter().any(|(alias, _)| *alias == model) {
+                Error::NoLatency { param: "model" }
+            } else {
+                Error::ModelNotFound { param: "model", model: shortened(model) }
+            }
+        })
+    }
+
+    /// The router.
+    pub(crate) fn router(&self) -> &Router {
+        self.policies[0].2.router()
+    }
+
+    /// Everything that `model` may be: the aliases, then the models.
+    pub(crate) fn list(&self) -> Vec<Model<'_>> {
+        let entry = |id, owned_by, pricing| Model { id, object: "model", created: 0, owned_by, pricing };
+        let pricing = |name: &str| {
+            let price = self.catalog.get(name)?.price?;
+            Some(Pricing {
+                input_usd_per_mtok: price.input_usd_per_mtok,
+                output_usd_per_mtok: price.output_usd_per_mtok,
+            })
+        };
+        let aliases = self.policies.iter().map(|(alias, ..)| entry(*alias, "pointsman", None));
+        let models = self.router().models().iter().map(|name| entry(name, "upstream", pricing(name)));
+        aliases.chain(models).collect()
+    }
+
+    /// `sha256:` and the artifact's identity.
+    pub(crate) fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// The same as a header's value.
+    pub(crate) fn version_header(&self) -> HeaderValue {
+        self.version_header.clone()
+    }
+
+    /// How many configurations this process has served, this one included.
+    pub(crate) fn config_version(&self) -> u64 {
+        self.config_version
+    }
+
+    /// A model's name as a header's value.
+    pub(crate) fn model_header(&self, model_idx: usize) -> HeaderValue {
+        self.model_headers[model_idx].clone()
+    }
+}
+
+/// As much of a name as an error repeats.
+fn shortened(name: &str) -> String {
+    name.chars().take(80).collect()
+}
+
+/// A name as a header's value: `%` and bytes that are not visible ASCII are percent-encoded.
+fn header(name: &str) -> HeaderValue {
+    let mut value = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        if byte.is_ascii_graphic() && byte != b'%' {
+            value.push(byte.into());
+        } else {
+            write!(value, "%{byte:02X}").expect("writing to a string cannot fail");
+        }
+    }
+    HeaderValue::try_from(value).expect("visible ASCII is a valid header value")
+}

@@ -1,0 +1,67 @@
+//! The `OpenAPI` documents are true to the endpoints.
+
+use serde_json::{Value, json};
+
+use super::artifact::{Latencies, MODELS};
+use super::client::{Running, loopback};
+
+fn paths(document: &Value) -> Vec<&str> {
+    document["paths"].as_object().expect("paths").keys().map(String::as_str).collect()
+}
+
+#[test]
+fn each_plane_describes_itself() {
+    let server = Running::new();
+    let data = server.get("/openapi.json").json();
+    assert_eq!(paths(&data), ["/health", "/openapi.json", "/ready", "/v1/models", "/v1/route", "/v1/route/batch"]);
+    let admin = server.administer("GET", "/openapi.json").json();
+    let expected = ["/admin/v1/reload", "/admin/v1/routers", "/health", "/metrics", "/openapi.json", "/ready"];
+    assert_eq!(paths(&admin), expected);
+    for path in paths(&data) {
+        assert_ne!(server.get(path).status, 404, "{path}");
+    }
+}
+
+#[test]
+fn every_reference_has_its_schema() {
+    let server = Running::new();
+    for document in [server.get("/openapi.json").json(), server.administer("GET", "/openapi.json").json()] {
+        let text = document.to_string();
+        for reference in text.split("\"$ref\":\"#/components/schemas/").skip(1) {
+            let name = reference.split('"').next().expect("a name");
+            assert!(document["components"]["schemas"][name].is_object(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn the_answer_has_the_fields_that_are_described() {
+    let server = Running::new();
+    let document = server.get("/openapi.json").json();
+    let fields = |schema: &str| -> Vec<String> {
+        let required = document["components"]["schemas"][schema]["required"].as_array().expect("a list");
+        let mut names: Vec<String> = required.iter().map(|name| name.as_str().expect("a name").to_owned()).collect();
+        names.sort();
+        names
+    };
+    let keys = |value: &Value| value.as_object().expect("an object").keys().cloned().collect::<Vec<_>>();
+    let answer = server.route(r#"{"prompt": "hello"}"#).json();
+    assert_eq!(keys(&answer), fields("RouteAnswer"));
+    assert_eq!(keys(&answer["candidates"][0]), fields("Candidate"));
+    let list = server.get("/v1/models").json();
+    assert_eq!(keys(&list["data"][0]), fields("Model"));
+}
+
+#[test]
+fn the_names_of_this_router_are_described() {
+    let server = Running::with(Latencies::Unknown, loopback());
+    let document = server.get("/openapi.json").json();
+    let names = &document["components"]["schemas"]["RouteRequest"]["properties"]["model"]["enum"];
+    let expected: Vec<Value> = ["auto", "auto:quality", "auto:balanced", "auto:cheap"]
+        .into_iter()
+        .chain(MODELS)
+        .map(|name| json!(name))
+        .chain([Value::Null])
+        .collect();
+    assert_eq!(names.as_array(), Some(&expected));
+}

@@ -1,0 +1,9 @@
+//! The forms of requests and replies: what JSON and headers mean, and nothing of what is done with them.
+
+pub(crate) mod answer;
+pub(crate) mod headers;
+mod json;
+pub(crate) mod models;
+pub(crate) mod options;
+pub(crate) mod query;
+pub(crate) mod refusal;

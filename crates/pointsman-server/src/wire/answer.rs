@@ -1,0 +1,94 @@
+//! A plan as JSON: the reply of `POST /v1/route`, and a line of a batch's reply.
+
+use pointsman::decision::{Exclusion, Ranked};
+use pointsman::{Predictions, Router};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::routing::plan::Plan;
+
+/// Where the request should go, and why.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RouteAnswer)]
+pub(crate) struct Answer<'a> {
+    /// In a batch: the `id` of the line that is answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Value>)]
+    pub(crate) id: Option<&'a Value>,
+    /// Names this decision; no two are alike.
+    pub(crate) decision_id: &'a str,
+    /// The model to call.
+    pub(crate) model: &'a str,
+    /// The same, then what else may be tried, best first.
+    pub(crate) models: Vec<&'a str>,
+    /// The alias or the model that was asked for.
+    pub(crate) route: &'a str,
+    /// `utility`, `uncertain`, `unfamiliar`, `static`, `only_candidate`, or `requested`.
+    #[schema(example = "utility")]
+    pub(crate) reason: &'static str,
+    /// All models considered: the chosen one, then the others by falling utility, then the excluded.
+    pub(crate) candidates: Vec<Candidate<'a>>,
+    /// `sha256:` and the identity of the artifact that decided.
+    pub(crate) router_version: &'a str,
+    /// 1 at the start, one more with every reload.
+    pub(crate) config_version: u64,
+    /// Null: there are no experiments.
+    #[schema(value_type = Option<String>, required)]
+    pub(crate) experiment: Option<&'a str>,
+    /// Whether the request named the model itself.
+    pub(crate) pinned: bool,
+    /// The session, if the request named one.
+    #[schema(required)]
+    pub(crate) session_id: Option<&'a str>,
+    /// The trace of the request's `traceparent`, if it had one.
+    #[schema(required)]
+    pub(crate) trace_id: Option<&'a str>,
+    /// Microseconds for features, prediction and decision; reading the request and writing the reply not counted.
+    pub(crate) elapsed_us: u64,
+}
+
+/// One model as the decision saw it. Null stands for what is unknown.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Candidate)]
+pub(crate) struct Candidate<'a> {
+    model: &'a str,
+    /// Null: there are no targets.
+    #[schema(value_type = Option<String>, required)]
+    target: Option<&'a str>,
+    /// Expected quality, from 0 to 1.
+    p_success: f64,
+    /// Expected cost of the call in USD.
+    #[schema(value_type = Option<f64>, required)]
+    cost_usd: f64,
+    /// Expected latency in milliseconds.
+    #[schema(required)]
+    latency_ms: Option<f32>,
+    /// λ · quality − cost, or quality alone where cost does not matter; higher is better.
+    #[schema(value_type = Option<f64>, required)]
+    utility: f64,
+    /// The limit that excluded it: `max_cost`, `min_quality`, `max_latency`, `capabilities` or `context_length`.
+    #[schema(value_type = Option<String>, required)]
+    excluded_by: Option<Exclusion>,
+}
+
+/// The candidates of a plan and the names of those that may be tried.
+pub(crate) fn candidates<'a>(
+    router: &'a Router,
+    plan: &Plan<'_>,
+    predictions: &Predictions,
+) -> (Vec<&'a str>, Vec<Candidate<'a>>) {
+    let models = router.models();
+    let name = |entry: &Ranked| models[entry.model_idx].as_str();
+    let tried = plan.ranked.iter().filter(|entry| entry.excluded.is_none());
+    let candidate = |entry: &Ranked| Candidate {
+        model: name(entry),
+        target: None,
+        p_success: entry.quality,
+        cost_usd: entry.cost_usd,
+        latency_ms: predictions.latency_ms.get(entry.model_idx).copied(),
+        utility: entry.utility,
+        excluded_by: entry.excluded,
+    };
+    (tried.map(name).collect(), plan.ranked.iter().map(candidate).collect())
+}

@@ -1,0 +1,112 @@
+//! Headers of requests and replies.
+
+use axum::http::header::CONTENT_ENCODING;
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use pointsman::Objective;
+
+use super::options::{OBJECTIVES, objective_named};
+use crate::error::Error;
+
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(crate) const SCHEMA: HeaderName = HeaderName::from_static("x-pointsman-schema-version");
+pub(crate) const DECISION_ID: HeaderName = HeaderName::from_static("x-pointsman-decision-id");
+pub(crate) const SELECTED_MODEL: HeaderName = HeaderName::from_static("x-pointsman-selected-model");
+pub(crate) const REASON: HeaderName = HeaderName::from_static("x-pointsman-reason");
+pub(crate) const ROUTING_US: HeaderName = HeaderName::from_static("x-pointsman-routing-us");
+pub(crate) const ROUTER_VERSION: HeaderName = HeaderName::from_static("x-pointsman-router-version");
+pub(crate) const CONFIG_VERSION: HeaderName = HeaderName::from_static("x-pointsman-config-version");
+
+const OBJECTIVE: &str = "x-pointsman-objective";
+const SESSION: &str = "x-session-id";
+
+/// Version of the replies and headers; it rises when one of them changes its meaning.
+pub(crate) const SCHEMA_VERSION: HeaderValue = HeaderValue::from_static("1");
+
+/// Longest request identifier that is taken over from the client.
+const LONGEST_REQUEST_ID: usize = 128;
+
+/// The client's own identifier, where it is short visible ASCII.
+pub(crate) fn request_id(headers: &HeaderMap) -> Option<HeaderValue> {
+    let sane = |id: &&HeaderValue| {
+        let id = id.as_bytes();
+        (1..=LONGEST_REQUEST_ID).contains(&id.len()) && id.iter().all(u8::is_ascii_graphic)
+    };
+    headers.get(REQUEST_ID).filter(sane).cloned()
+}
+
+/// What a request says of its decision outside its body.
+#[derive(Debug, Default)]
+pub(crate) struct Hints {
+    /// The objective, where neither `model` nor the body's options name one.
+    pub(crate) objective: Option<Objective>,
+    /// The session, where the body names none.
+    pub(crate) session_id: Option<String>,
+    /// The trace that the request belongs to, in hex.
+    pub(crate) trace_id: Option<String>,
+}
+
+impl Hints {
+    /// Reads the headers.
+    pub(crate) fn new(headers: &HeaderMap) -> Result<Self, Error> {
+        if headers.get_all(CONTENT_ENCODING).iter().any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity")) {
+            return Err(Error::UnsupportedEncoding);
+        }
+        Ok(Self {
+            objective: headers.get(OBJECTIVE).map(objective).transpose()?,
+            session_id: headers.get(SESSION).map(session).transpose()?,
+            trace_id: headers.get("traceparent").and_then(trace_id),
+        })
+    }
+}
+
+fn objective(value: &HeaderValue) -> Result<Objective, Error> {
+    let text = value.to_str().unwrap_or_default();
+    objective_named(text)
+        .or_else(|| lambda(text).map(Objective::Lambda))
+        .ok_or_else(|| Error::invalid(OBJECTIVE, OBJECTIVES, "another value"))
+}
+
+/// A plain decimal number. Of exponents, infinities and the like that `f64` reads too, none is meant here.
+fn lambda(text: &str) -> Option<f64> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let digits = |part: &str| (1..=9).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
+    if digits(whole) && digits(fraction) { text.parse().ok() } else { None }
+}
+
+fn session(value: &HeaderValue) -> Result<String, Error> {
+    let session = value.to_str().ok().filter(|id| id.len() <= 256 && id.bytes().all(|byte| byte.is_ascii_graphic()));
+    session.map(str::to_owned).ok_or_else(|| Error::invalid(SESSION, "at most 256 visible ASCII characters", "others"))
+}
+
+/// The trace of a W3C `traceparent`; one that is malformed is no trace, as its specification says.
+fn trace_id(value: &HeaderValue) -> Option<String> {
+    let mut parts = value.to_str().ok()?.split('-');
+    let (version, trace) = (parts.next()?, parts.next()?);
+    let hex = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let valid = version.len() == 2 && hex(version) && version != "ff" && trace.len() == 32 && hex(trace);
+    (valid && trace.bytes().any(|byte| byte != b'0')).then(|| trace.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_in_a_header_is_plain() {
+        assert_eq!((lambda("0.5"), lambda("12")), (Some(0.5), Some(12.0)));
+        for bad in ["", ".5", "5.", "-1", "1e5", "inf", "NaN", "1.2.3", "1234567890"] {
+            assert_eq!(lambda(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_trace_is_taken_from_a_valid_parent_only() {
+        let trace = |text: &'static str| trace_id(&HeaderValue::from_static(text));
+        let valid = "4bf92f3577b34da6a3ce929d0e0e4736";
+        assert_eq!(trace("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").as_deref(), Some(valid));
+        for bad in ["", "00", "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "00-XY-1-01"] {
+            assert_eq!(trace(bad), None, "{bad}");
+        }
+        assert_eq!(trace("00-00000000000000000000000000000000-00f067aa0ba902b7-01"), None);
+    }
+}

@@ -1,0 +1,141 @@
+//! An error as its client sees it: status, code and the OpenAI envelope.
+
+use axum::Json;
+use axum::http::header::RETRY_AFTER;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::error::Error;
+
+/// Seconds after which an overloaded server may be asked again: a decision takes microseconds.
+const RETRY_SECONDS: u32 = 1;
+
+/// An error, in the form of OpenAI's.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Refusal {
+    error: Detail,
+}
+
+/// What went wrong.
+#[derive(Debug, Serialize, ToSchema)]
+struct Detail {
+    /// A sentence for people; never text of the request beyond the names it gave to models, roles and options.
+    message: String,
+    /// Whose mistake it is: `invalid_request_error` or `server_error`.
+    #[serde(rename = "type")]
+    kind: &'static str,
+    /// The field or header at fault.
+    #[schema(value_type = Option<String>, required)]
+    param: Option<String>,
+    /// Stable, for programs.
+    #[schema(example = "model_not_found")]
+    code: &'static str,
+    metadata: Metadata,
+}
+
+/// What a program needs to react.
+#[derive(Debug, Serialize, ToSchema)]
+struct Metadata {
+    /// The kind of error, coarser than `code`.
+    error_type: &'static str,
+    /// Whether the same request may succeed later.
+    retryable: bool,
+    /// Seconds to wait before that.
+    #[schema(required)]
+    retry_after: Option<u32>,
+    /// The limits that left no model, where that is the error.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Option<Vec<String>>)]
+    excluded_by: Vec<&'static str>,
+}
+
+struct Class {
+    status: StatusCode,
+    param: Option<String>,
+    code: &'static str,
+    error_type: &'static str,
+}
+
+impl Error {
+    /// The status of the reply.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.class().status
+    }
+
+    fn class(&self) -> Class {
+        let invalid = |param: Option<&str>, code| Class {
+            status: StatusCode::BAD_REQUEST,
+            param: param.map(str::to_owned),
+            code,
+            error_type: "invalid_request",
+        };
+        let other = |status, code| Class { status, param: None, code, error_type: code };
+        match self {
+            Self::InvalidJson { .. } | Self::NotUtf8 { .. } => invalid(None, "invalid_json"),
+            Self::InvalidRequest { param, .. } => {
+                invalid(Some(param.as_ref()).filter(|param| *param != "body"), "invalid_request")
+            }
+            Self::Unsupported { param } | Self::Contradiction { param, .. } => invalid(Some(param), "invalid_request"),
+            Self::UnknownOption { key, .. } => invalid(Some(&format!("pointsman.{key}")), "unknown_key"),
+            Self::BadMessages(_) => invalid(Some("messages"), "invalid_request"),
+            Self::BodyIncomplete(_) => invalid(None, "invalid_request"),
+            Self::LineTooLong { .. } => invalid(None, "line_too_long"),
+            Self::ModelNotFound { param, .. } | Self::NoLatency { param } => invalid(Some(param), "model_not_found"),
+            Self::NoCandidate { .. } => {
+                Class { error_type: "not_found", ..other(StatusCode::NOT_FOUND, "constraint_filtered") }
+            }
+            Self::NotFound => other(StatusCode::NOT_FOUND, "not_found"),
+            Self::MethodNotAllowed => other(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
+            Self::UnsupportedEncoding => other(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding"),
+            Self::HeadersTooLarge { .. } => other(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large"),
+            Self::BodyTooLarge { .. } => other(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
+            Self::BodyTimeout { .. } => other(StatusCode::REQUEST_TIMEOUT, "body_timeout"),
+            Self::Overloaded { .. } => other(StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
+            Self::Draining => other(StatusCode::SERVICE_UNAVAILABLE, "shutting_down"),
+            Self::Router(_)
+            | Self::NoRouter
+            | Self::ConfigRead { .. }
+            | Self::Config { .. }
+            | Self::BadSetting { .. }
+            | Self::Listen { .. }
+            | Self::ReloadLost
+            | Self::Answer(_)
+            | Self::Panicked => other(StatusCode::INTERNAL_SERVER_ERROR, "internal_error"),
+        }
+    }
+
+    /// The envelope. Where the mistake is ours, the cause goes to the log and not to the client.
+    pub(crate) fn refusal(&self) -> Refusal {
+        let Class { status, param, code, error_type } = self.class();
+        let (message, kind) = if status == StatusCode::INTERNAL_SERVER_ERROR {
+            tracing::error!(cause = self.chain(), "a request met a mistake of the server");
+            ("the server made a mistake".into(), "server_error")
+        } else if status.is_server_error() {
+            (self.to_string(), "server_error")
+        } else {
+            (self.to_string(), "invalid_request_error")
+        };
+        let retry_after = (status == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_SECONDS);
+        let retryable = retry_after.is_some() || status == StatusCode::REQUEST_TIMEOUT;
+        let excluded_by = match self {
+            Self::NoCandidate { excluded_by } => excluded_by.clone(),
+            _ => Vec::new(),
+        };
+        let metadata = Metadata { error_type, retryable, retry_after, excluded_by };
+        Refusal { error: Detail { message, kind, param, code, metadata } }
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let refusal = self.refusal();
+        let retry_after = refusal.error.metadata.retry_after;
+        let mut response = (self.status(), Json(refusal)).into_response();
+        if let Some(seconds) = retry_after {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
