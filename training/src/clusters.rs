@@ -10,12 +10,19 @@ use rand_xoshiro::rand_core::SeedableRng;
 
 use crate::dataset::Dataset;
 use crate::error::Error;
+use crate::linear::BLOCK;
 
 /// Width of the random projection of the word counts.
 const PROJECTION: usize = 48;
 
 /// Weight of the surface signals against the words, whose vectors have length 1.
 const SURFACE_WEIGHT: f64 = 0.08;
+
+/// Prompts that the centres are fitted to at most.
+const MOST_CLUSTERED: usize = 50_000;
+
+/// Bits of the table of document frequencies.
+const BITS: u32 = 18;
 
 /// Assigns every prompt to one of at most `clusters` clusters, and none smaller than about 20 prompts on average.
 ///
@@ -26,58 +33,93 @@ pub(crate) fn assign(data: &Dataset, clusters: usize, seed: u64) -> Result<Vec<O
     if k < 2 {
         return Ok(vec![Some(0); data.n()]);
     }
-    let points = points(data);
+    let space = Space::new(data);
+    // The centres of a million prompts are those of an even sample of them.
+    let stride = data.n().div_ceil(MOST_CLUSTERED);
+    let sample: Vec<usize> = (0..data.n()).step_by(stride).collect();
     let random = Xoshiro256Plus::seed_from_u64(seed);
-    let observations = DatasetBase::from(points);
+    let observations = DatasetBase::from(space.points(data, &sample));
     let model = KMeans::params_with_rng(k, random)
         .n_runs(3)
         .max_n_iterations(60)
         .tolerance(1e-3)
         .fit(&observations)
         .map_err(|error| Error::Clustering(error.to_string()))?;
-    let assigned = model.predict(&observations);
-    Ok(assigned.iter().map(|cluster| u32::try_from(*cluster).ok()).collect())
+    let rows: Vec<usize> = (0..data.n()).collect();
+    let mut assigned = Vec::with_capacity(data.n());
+    for block in rows.chunks(BLOCK) {
+        let clusters = model.predict(&space.points(data, block));
+        assigned.extend(clusters.iter().map(|cluster| u32::try_from(*cluster).ok()));
+    }
+    Ok(assigned)
 }
 
-fn points(data: &Dataset) -> Array2<f64> {
-    const BITS: u32 = 18;
-    let bucket = |hash: u64| (hash >> (64 - BITS)) as usize;
-    let mut document_frequency = vec![0_u32; 1 << BITS];
-    let mut last_seen = vec![usize::MAX; 1 << BITS];
-    for (row, features) in data.features.iter().enumerate() {
-        for hash in features.main() {
-            let bucket = bucket(*hash);
-            if last_seen[bucket] != row {
-                last_seen[bucket] = row;
-                document_frequency[bucket] += 1;
+/// What turns prompts into points.
+struct Space {
+    n: f64,
+    document_frequency: Vec<u32>,
+    surface_mean: [f64; SURFACE_SIGNALS],
+    surface_deviation: [f64; SURFACE_SIGNALS],
+}
+
+impl Space {
+    fn new(data: &Dataset) -> Self {
+        let mut document_frequency = vec![0_u32; 1 << BITS];
+        let mut last_seen = vec![usize::MAX; 1 << BITS];
+        for (row, features) in data.features.iter().enumerate() {
+            for hash in features.main() {
+                let bucket = bucket(*hash);
+                if last_seen[bucket] != row {
+                    last_seen[bucket] = row;
+                    document_frequency[bucket] += 1;
+                }
             }
         }
+        let n = data.n() as f64;
+        let mut space = Self {
+            n,
+            document_frequency,
+            surface_mean: [0.0; SURFACE_SIGNALS],
+            surface_deviation: [0.0; SURFACE_SIGNALS],
+        };
+        for signal in 0..SURFACE_SIGNALS {
+            let values = || data.features.iter().map(|features| f64::from(features.surface()[signal]));
+            let mean = values().sum::<f64>() / n;
+            space.surface_mean[signal] = mean;
+            space.surface_deviation[signal] = (values().map(|x| (x - mean).powi(2)).sum::<f64>() / n).sqrt();
+        }
+        space
     }
-    let n = data.n() as f64;
-    let mut points = Array2::<f64>::zeros((data.n(), PROJECTION + SURFACE_SIGNALS));
-    for (mut point, features) in points.rows_mut().into_iter().zip(&data.features) {
-        for hash in features.main() {
-            let idf = (n / f64::from(document_frequency[bucket(*hash)].max(1))).ln().max(0.0);
-            // The low 48 bits of the hash are free of the bucket: one sign for each dimension.
-            for dimension in 0..PROJECTION {
-                let sign = if hash >> dimension & 1 == 0 { 1.0 } else { -1.0 };
-                point[dimension] += sign * idf;
+
+    /// Points of `rows`, `[rows, d]`.
+    fn points(&self, data: &Dataset, rows: &[usize]) -> Array2<f64> {
+        let mut points = Array2::<f64>::zeros((rows.len(), PROJECTION + SURFACE_SIGNALS));
+        for (mut point, &row) in points.rows_mut().into_iter().zip(rows) {
+            let features = &data.features[row];
+            for hash in features.main() {
+                let idf = (self.n / f64::from(self.document_frequency[bucket(*hash)].max(1))).ln().max(0.0);
+                // The low 48 bits of the hash are free of the bucket: one sign for each dimension.
+                for dimension in 0..PROJECTION {
+                    let sign = if hash >> dimension & 1 == 0 { 1.0 } else { -1.0 };
+                    point[dimension] += sign * idf;
+                }
+            }
+            let length = point.iter().map(|x| x * x).sum::<f64>().sqrt().max(1e-9);
+            point.iter_mut().for_each(|x| *x /= length);
+            for signal in 0..SURFACE_SIGNALS {
+                let (mean, deviation) = (self.surface_mean[signal], self.surface_deviation[signal]);
+                if deviation > 1e-9 {
+                    let value = (f64::from(features.surface()[signal]) - mean) / deviation;
+                    point[PROJECTION + signal] = SURFACE_WEIGHT * value.clamp(-4.0, 4.0);
+                }
             }
         }
-        let length = point.iter().map(|x| x * x).sum::<f64>().sqrt().max(1e-9);
-        point.iter_mut().for_each(|x| *x /= length);
+        points
     }
-    for signal in 0..SURFACE_SIGNALS {
-        let values = || data.features.iter().map(|features| f64::from(features.surface()[signal]));
-        let mean = values().sum::<f64>() / n;
-        let deviation = (values().map(|x| (x - mean).powi(2)).sum::<f64>() / n).sqrt();
-        if deviation > 1e-9 {
-            for (mut point, value) in points.rows_mut().into_iter().zip(values()) {
-                point[PROJECTION + signal] = SURFACE_WEIGHT * ((value - mean) / deviation).clamp(-4.0, 4.0);
-            }
-        }
-    }
-    points
+}
+
+fn bucket(hash: u64) -> usize {
+    (hash >> (64 - BITS)) as usize
 }
 
 #[cfg(test)]

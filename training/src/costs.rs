@@ -7,7 +7,7 @@ use pointsman_evals::log::{CostSource, Outcome, Price};
 
 use crate::dataset::Dataset;
 use crate::error::Error;
-use crate::linear::{solve, weighted_gram};
+use crate::linear::{BLOCK, add_gram, solve};
 
 /// Ridge on standardised inputs, in rows: as if this many prompts had said "no effect".
 const RIDGE: f64 = 10.0;
@@ -82,28 +82,43 @@ pub(crate) fn regress(
         weight[width - 1] = mean as f32;
         return Ok(Regression { weight, r_squared: f64::NAN });
     }
-    let mut x = Array2::<f64>::zeros((observed.len(), width));
-    for (mut out, (row, _)) in x.rows_mut().into_iter().zip(&observed) {
+    let mut gram = Array2::zeros((width, width));
+    let mut moment = Array1::zeros(width);
+    for block in observed.chunks(BLOCK) {
+        let (x, y) = design(block, inputs, width, mean);
+        add_gram(&mut gram, x.view(), x.view());
+        moment += &x.t().dot(&y);
+    }
+    let mut ridge = vec![RIDGE; width];
+    ridge[width - 1] = 1e-6;
+    let beta = solve(gram, &ridge, moment, "cost")?;
+    // Smearing (Duan 1983): the mean of e^residual makes the prediction unbiased in the original unit. Residuals
+    // beyond e^±4 are held there: one runaway answer must not price every other.
+    let (mut smear, mut unexplained) = (0.0, 0.0);
+    for block in observed.chunks(BLOCK) {
+        let (x, y) = design(block, inputs, width, mean);
+        for residual in y - x.dot(&beta) {
+            smear += residual.clamp(-4.0, 4.0).exp() / n;
+            unexplained += residual * residual;
+        }
+    }
+    for (out, beta) in weight.iter_mut().zip(&beta) {
+        *out = *beta as f32;
+    }
+    weight[width - 1] = (beta[width - 1] + mean + smear.ln()) as f32;
+    Ok(Regression { weight, r_squared: 1.0 - unexplained / spread })
+}
+
+/// Inputs `[rows, width]` with the constant last, and what `ln value` differs from its mean, `[rows]`.
+fn design(observed: &[(usize, f64)], inputs: &[f32], width: usize, mean: f64) -> (Array2<f64>, Array1<f64>) {
+    let mut x = Array2::zeros((observed.len(), width));
+    for (mut out, (row, _)) in x.rows_mut().into_iter().zip(observed) {
         for (out, input) in out.iter_mut().zip(&inputs[row * width..(row + 1) * width]) {
             *out = f64::from(*input);
         }
         out[width - 1] = 1.0;
     }
-    let y = Array1::from_iter(observed.iter().map(|(_, y)| y - mean));
-    let mut ridge = vec![RIDGE; width];
-    ridge[width - 1] = 1e-6;
-    let ones = vec![1.0; observed.len()];
-    let beta = solve(weighted_gram(&x, &ones), &ridge, x.t().dot(&y), "cost")?;
-    let fitted = x.dot(&beta);
-    let residual = &y - &fitted;
-    // Smearing (Duan 1983): the mean of e^residual makes the prediction unbiased in the original unit. Residuals
-    // beyond e^±4 are held there: one runaway answer must not price every other.
-    let smear = residual.iter().map(|r| r.clamp(-4.0, 4.0).exp()).sum::<f64>() / n;
-    for (out, beta) in weight.iter_mut().zip(&beta) {
-        *out = *beta as f32;
-    }
-    weight[width - 1] = (beta[width - 1] + mean + smear.ln()) as f32;
-    Ok(Regression { weight, r_squared: 1.0 - residual.iter().map(|r| r * r).sum::<f64>() / spread })
+    (x, observed.iter().map(|(_, y)| y - mean).collect())
 }
 
 fn cells_of<'a>(data: &'a Dataset, model: usize, rows: &'a [usize]) -> impl Iterator<Item = (usize, &'a Outcome)> {

@@ -79,13 +79,15 @@ pub(crate) struct Labels {
 
 /// Assigns rows to folds by the hash of their unit, so that a group stays together.
 pub(crate) fn folds(data: &Dataset, count: usize, seed: u64) -> Vec<usize> {
-    // Units in sorted order, shuffled by the seed, dealt in turn: balanced and independent of row order.
-    let mut units: Vec<&str> = data.units.iter().map(String::as_str).collect();
-    units.sort_unstable();
-    units.dedup();
+    // Units in the order of their names, shuffled by the seed, dealt in turn: balanced and independent of row order.
+    let n_units = data.units.iter().max().map_or(0, |last| *last + 1);
+    let mut units: Vec<u32> = (0..n_units).collect();
     fastrand::Rng::with_seed(seed).shuffle(&mut units);
-    let fold: BTreeMap<&str, usize> = units.iter().enumerate().map(|(i, unit)| (*unit, i % count)).collect();
-    data.units.iter().map(|unit| fold[unit.as_str()]).collect()
+    let mut fold = vec![0; units.len()];
+    for (dealt, unit) in units.iter().enumerate() {
+        fold[*unit as usize] = dealt % count;
+    }
+    data.units.iter().map(|unit| fold[*unit as usize]).collect()
 }
 
 pub(crate) fn run(
@@ -96,7 +98,7 @@ pub(crate) fn run(
     progress: &(dyn Fn() + Sync),
 ) -> Result<CrossFit, Error> {
     let seed = recipe.settings().seed;
-    let count = recipe.folds();
+    let count = recipe.folds(data.n());
     let fold = folds(data, count, seed);
     let all: Vec<usize> = (0..data.n()).collect();
     let train_rows = |part: usize| -> Vec<usize> { all.iter().copied().filter(|&row| fold[row] != part).collect() };
@@ -169,21 +171,21 @@ pub(crate) fn run(
 
 impl Inputs {
     fn new(data: &Dataset, n_tasks: usize, encoders: &[FittedEncoder], fold: &[usize]) -> Self {
-        let width = SURFACE_SIGNALS + n_tasks + 1;
-        let rows: Vec<(Vec<f32>, Vec<f32>, Vec<f32>)> = (0..data.n())
-            .into_par_iter()
-            .map_init(Predictions::default, |out, row| {
+        let (n, k, width) = (data.n(), data.k(), SURFACE_SIGNALS + n_tasks + 1);
+        let mut inputs =
+            Self { width, level: vec![0.0; n * width], posteriors: vec![0.0; n * n_tasks], lexical: vec![0.0; n * k] };
+        let levels = inputs.level.par_chunks_exact_mut(width);
+        let posteriors = inputs.posteriors.par_chunks_exact_mut(n_tasks);
+        let lexical = inputs.lexical.par_chunks_exact_mut(k);
+        levels.zip(posteriors).zip(lexical).enumerate().for_each_init(
+            Predictions::default,
+            |out, (row, ((level, posterior), lexical))| {
                 encoders[fold[row]].encode(&data.features[row], out);
-                let level = out.level_input().to_vec();
-                (level, out.tasks.clone(), out.lexical.clone())
-            })
-            .collect();
-        let mut inputs = Self { width, level: Vec::new(), posteriors: Vec::new(), lexical: Vec::new() };
-        for (level, posterior, lexical) in rows {
-            inputs.level.extend(level);
-            inputs.posteriors.extend(posterior);
-            inputs.lexical.extend(lexical);
-        }
+                level.copy_from_slice(out.level_input());
+                posterior.copy_from_slice(&out.tasks);
+                lexical.copy_from_slice(&out.lexical);
+            },
+        );
         inputs
     }
 
@@ -297,7 +299,7 @@ fn fit_costs(
     rows: &[usize],
     weights: &mut Weights,
 ) -> Result<(Vec<CostHead>, Vec<f64>), Error> {
-    let has_latency = data.cells.iter().flatten().any(|cell| cell.latency_ms.is_finite());
+    let has_latency = data.cells.all().iter().any(|cell| cell.latency_ms.is_finite());
     let mut heads = Vec::new();
     let mut explained = Vec::new();
     for (model, name) in data.models.iter().enumerate() {

@@ -1,10 +1,11 @@
 //! The train split of a log, featurised: what every fit works on.
 
 use pointsman::{Features, Featuriser};
-use pointsman_evals::log::{EvalLog, Outcome, Prompt};
+use pointsman_evals::log::{EvalLog, Prompt};
 use pointsman_evals::split::Split;
 use rayon::prelude::*;
 
+use crate::cells::Cells;
 use crate::error::Error;
 
 /// Prompts of the train split with their features, and outcomes over the pool.
@@ -14,8 +15,8 @@ use crate::error::Error;
 pub(crate) struct Dataset {
     /// Names of the pool's models, `[k]`.
     pub(crate) models: Vec<String>,
-    /// What splits a fold: the group, else the prompt id, `[n]`.
-    pub(crate) units: Vec<String>,
+    /// What splits a fold: the group, else the prompt; numbered from 0 in the order of their names, `[n]`.
+    pub(crate) units: Vec<u32>,
     /// Features, `[n]`.
     pub(crate) features: Vec<Features>,
     /// Task label, `[n]`, below `tasks.len()`.
@@ -24,8 +25,8 @@ pub(crate) struct Dataset {
     pub(crate) tasks: Vec<String>,
     /// Sample weights, `[n]`, mean 1.
     pub(crate) weights: Vec<f32>,
-    /// Observed cells by prompt; `model` is a position in the pool.
-    pub(crate) cells: Vec<Vec<Outcome>>,
+    /// Observed cells by prompt, `[n]`; `model` is a position in the pool.
+    pub(crate) cells: Cells,
 }
 
 impl Dataset {
@@ -35,18 +36,28 @@ impl Dataset {
         for (new, old) in (0_u32..).zip(pool) {
             position[*old as usize] = Some(new);
         }
-        let mut cells: Vec<Vec<Outcome>> = vec![Vec::new(); log.prompts.len()];
-        for outcome in &log.outcomes {
-            if let Some(model) = position[outcome.model as usize] {
-                cells[outcome.prompt as usize].push(Outcome { model, ..*outcome });
-            }
+        let mut observed = vec![false; log.prompts.len()];
+        for outcome in log.outcomes.iter().filter(|outcome| position[outcome.model as usize].is_some()) {
+            observed[outcome.prompt as usize] = true;
         }
         let kept: Vec<usize> = (0..log.prompts.len())
-            .filter(|&prompt| log.prompts[prompt].split == Split::Train && !cells[prompt].is_empty())
+            .filter(|&prompt| log.prompts[prompt].split == Split::Train && observed[prompt])
             .collect();
+        let mut row_of = vec![None; log.prompts.len()];
+        for (row, &prompt) in kept.iter().enumerate() {
+            row_of[prompt] = Some(row);
+        }
+        let cells = Cells::new(kept.len(), log.outcomes.iter(), |outcome| {
+            Some((row_of[outcome.prompt as usize]?, position[outcome.model as usize]?))
+        });
         let featuriser = Featuriser::new();
-        let features: Result<Vec<Features>, Error> =
-            kept.par_iter().map(|&prompt| featurise(&featuriser, &log.prompts[prompt])).collect();
+        let features: Result<Vec<Features>, Error> = kept
+            .par_iter()
+            // A copy is as long as it needs to be; the buffer has grown to the longest prompt.
+            .map_init(Features::default, |buffer, &prompt| {
+                featurise(&featuriser, &log.prompts[prompt], buffer).map(|()| buffer.clone())
+            })
+            .collect();
 
         // Where the log has several datasets and no tasks, the dataset is the label.
         let (tasks, by_task) = if log.tasks.is_empty() { (&log.datasets, false) } else { (&log.tasks, true) };
@@ -55,18 +66,15 @@ impl Dataset {
         let mean = weights.iter().sum::<f32>() / weights.len().max(1) as f32;
         Ok(Self {
             models: pool.iter().map(|&model| log.models[model as usize].clone()).collect(),
-            units: kept
-                .iter()
-                .map(|&prompt| {
-                    let prompt = &log.prompts[prompt];
-                    prompt.group.clone().unwrap_or_else(|| prompt.id.clone())
-                })
-                .collect(),
+            units: numbered(kept.iter().map(|&prompt| {
+                let prompt = &log.prompts[prompt];
+                prompt.group.as_deref().unwrap_or(&prompt.id)
+            })),
             features: features?,
             labels: kept.iter().map(|&prompt| label(&log.prompts[prompt])).collect(),
             tasks: tasks.clone(),
             weights: weights.iter().map(|weight| weight / mean).collect(),
-            cells: kept.iter().map(|&prompt| std::mem::take(&mut cells[prompt])).collect(),
+            cells,
         })
     }
 
@@ -80,7 +88,7 @@ impl Dataset {
 
     /// Observed cells in all.
     pub(crate) fn n_outcomes(&self) -> usize {
-        self.cells.iter().map(Vec::len).sum()
+        self.cells.all().len()
     }
 
     /// Dense scores and a mask of what was observed, `[rows.len(), k]`.
@@ -98,16 +106,24 @@ impl Dataset {
     }
 }
 
-fn featurise(featuriser: &Featuriser, prompt: &Prompt) -> Result<Features, Error> {
-    let mut features = Features::default();
-    let done = prompt.with_request(|request| featuriser.featurise(request, &mut features));
-    done.map_err(|source| Error::Prompt { prompt_id: prompt.id.clone(), source })?;
-    Ok(features)
+fn featurise(featuriser: &Featuriser, prompt: &Prompt, features: &mut Features) -> Result<(), Error> {
+    let done = prompt.with_request(|request| featuriser.featurise(request, features));
+    done.map_err(|source| Error::Prompt { prompt_id: prompt.id.clone(), source })
+}
+
+/// The place of each name among all, sorted.
+fn numbered<'a>(names: impl Iterator<Item = &'a str>) -> Vec<u32> {
+    let names: Vec<&str> = names.collect();
+    let mut sorted = names.clone();
+    sorted.par_sort_unstable();
+    sorted.dedup();
+    let place = |name| sorted.binary_search(name).expect("every name is among the sorted");
+    names.par_iter().map(|name| u32::try_from(place(name)).expect("prompts are numbered by u32")).collect()
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use pointsman_evals::log::CostSource;
+    use pointsman_evals::log::{CostSource, Outcome};
 
     use super::*;
 
@@ -138,14 +154,18 @@ pub(crate) mod tests {
             propensity: f32::NAN,
         };
         let n = texts.len();
+        let cells: Vec<Outcome> = (0..n)
+            .flat_map(|row| (0..models).map(move |model| (row, model)))
+            .map(|(row, model)| cell(row, model))
+            .collect();
         Dataset {
             models: (0..models).map(|model| format!("m{model}")).collect(),
-            units: (0..n).map(|row| format!("unit-{:04}", row / 2)).collect(),
+            units: (0..n).map(|row| u32::try_from(row / 2).expect("few rows")).collect(),
             features: texts.iter().map(|(text, _)| features(text)).collect(),
             labels: texts.iter().map(|(_, label)| Some(*label)).collect(),
             tasks: vec!["a".into(), "b".into()],
             weights: vec![1.0; n],
-            cells: (0..n).map(|row| (0..models).map(|model| cell(row, model)).collect()).collect(),
+            cells: Cells::new(n, cells.iter(), |cell| Some((cell.prompt as usize, cell.model))),
         }
     }
 

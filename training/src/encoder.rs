@@ -213,7 +213,7 @@ impl Fit<'_> {
         let mut optimizer =
             AdamW::new(heads, ParamsAdamW { lr: HEAD_RATE, weight_decay: HEAD_DECAY, ..ParamsAdamW::default() })?;
 
-        let epochs = self.recipe.epochs(settings.encoder_epochs);
+        let epochs = self.recipe.epochs(settings.encoder_epochs, rows.len());
         let steps = (epochs * rows.len().div_ceil(BATCH)) as f64;
         let mut step = 0.0;
         let mut order = rows.to_vec();

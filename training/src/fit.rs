@@ -79,8 +79,8 @@ pub fn fit(
     let (labels, tasks, task_source) = labels(&data, recipe)?;
     clock.lap("tasks");
 
-    let parts = recipe.folds() as u64 + 1;
-    let epochs = recipe.epochs(recipe.settings().encoder_epochs) as u64;
+    let parts = recipe.folds(data.n()) as u64 + 1;
+    let epochs = recipe.epochs(recipe.settings().encoder_epochs, data.n()) as u64;
     let steps = std::sync::atomic::AtomicU64::new(0);
     let total = parts * (epochs + 2) + 2;
     let step = || {
@@ -242,14 +242,14 @@ fn rehearse(
     let high = f64::from(novelties[(novelties.len() - 1) * 995 / 1000]);
     document.decision.novelty_limit = (high + 0.1).clamp(LEAST_NOVELTY_LIMIT, 0.95);
 
-    let costs_known = data.cells.iter().flatten().any(|cell| cell.cost_source != CostSource::Unknown);
+    let costs_known = data.cells.all().iter().any(|cell| cell.cost_source != CostSource::Unknown);
     let latencies: Vec<Option<f64>> = (0..data.k()).map(|model| mean_latency(data, model)).collect();
     for (model, single) in rehearsal.singles().iter().enumerate() {
         document.statics[model] = StaticMeans {
             quality: single.quality.clamp(0.0, 1.0),
             cost_usd: costs_known.then_some(single.cost),
             latency_ms: latencies[model],
-            outcomes: data.cells.iter().flatten().filter(|cell| cell.model as usize == model).count(),
+            outcomes: data.cells.all().iter().filter(|cell| cell.model as usize == model).count(),
         };
     }
     // The fold routers decide against the same static choices as the router itself will.
@@ -266,7 +266,7 @@ fn rehearse(
 }
 
 fn mean_latency(data: &Dataset, model: usize) -> Option<f64> {
-    let cells = data.cells.iter().flatten().filter(|cell| cell.model as usize == model && cell.latency_ms.is_finite());
+    let cells = data.cells.all().iter().filter(|cell| cell.model as usize == model && cell.latency_ms.is_finite());
     let (sum, count) = cells.fold((0.0, 0.0), |(sum, count), cell| (sum + f64::from(cell.latency_ms), count + 1.0));
     (count > 0.0).then(|| sum / count)
 }

@@ -85,7 +85,7 @@ fn run(
 
     // Few prompts give few steps an epoch: never fewer than 400 in all.
     let batches = rows.len().div_ceil(BATCH);
-    let epochs = recipe.epochs(recipe.settings().level_epochs).max(400_usize.div_ceil(batches));
+    let epochs = recipe.epochs(recipe.settings().level_epochs, rows.len()).max(400_usize.div_ceil(batches));
     let steps = (epochs * batches) as f64;
     let mut step = 0.0;
     let mut order = rows.to_vec();

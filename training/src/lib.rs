@@ -19,10 +19,11 @@
 //!
 //! # Map
 //!
-//! `dataset` (features) → `clusters` (pseudo-tasks) → `crossfit` over `encoder`, `level`, `contrast`, `costs` →
+//! `dataset` (features; `cells`: outcomes by prompt) → `clusters` (pseudo-tasks) → `crossfit` over `encoder`, `level`, `contrast`, `costs` →
 //! `rehearsal` (decision rule, curve) → `fit` (artifact) → `summary` (plain words).
 #![forbid(unsafe_code)]
 
+mod cells;
 mod clusters;
 mod contrast;
 mod costs;

@@ -1,7 +1,8 @@
 //! Small dense systems: symmetric, regularised, solved by Cholesky factors.
 
 use linfa_linalg::cholesky::{InverseCInplace, SolveCInplace};
-use ndarray::{Array1, Array2, Axis};
+use ndarray::linalg::general_mat_mul;
+use ndarray::{Array1, Array2, ArrayView2, Axis};
 
 use crate::error::Error;
 
@@ -24,13 +25,25 @@ pub(crate) fn inverse_diagonal(mut a: Array2<f64>, ridge: &[f64], stage: &'stati
     Ok(inverse.diag().to_vec())
 }
 
+/// Rows that are scaled or copied at a time: what a million rows would take is never held at once.
+pub(crate) const BLOCK: usize = 4096;
+
 /// `XᵀWX` for `x` `[rows, width]` with weights `[rows]`.
 pub(crate) fn weighted_gram(x: &Array2<f64>, weights: &[f64]) -> Array2<f64> {
-    let mut scaled = x.clone();
-    for (mut row, weight) in scaled.rows_mut().into_iter().zip(weights) {
-        row *= *weight;
+    let mut gram = Array2::zeros((x.ncols(), x.ncols()));
+    for (block, weights) in x.axis_chunks_iter(Axis(0), BLOCK).zip(weights.chunks(BLOCK)) {
+        let mut scaled = block.to_owned();
+        for (mut row, weight) in scaled.rows_mut().into_iter().zip(weights) {
+            row *= *weight;
+        }
+        add_gram(&mut gram, block, scaled.view());
     }
-    x.t().dot(&scaled)
+    gram
+}
+
+/// Adds `AᵀB` to `gram`, for `a` and `b` `[rows, width]`.
+pub(crate) fn add_gram(gram: &mut Array2<f64>, a: ArrayView2<'_, f64>, b: ArrayView2<'_, f64>) {
+    general_mat_mul(1.0, &a.t(), &b, 1.0, gram);
 }
 
 fn add_diagonal(a: &mut Array2<f64>, ridge: &[f64]) {

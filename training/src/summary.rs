@@ -122,8 +122,8 @@ impl Figures {
         let k = data.k();
         let mut predicted: Vec<Vec<f64>> = vec![Vec::new(); k];
         let mut observed: Vec<Vec<f64>> = vec![Vec::new(); k];
-        for (cells, predictions) in data.cells.iter().zip(&rehearsal.predictions) {
-            for cell in cells {
+        for (&row, predictions) in rehearsal.rows.iter().zip(&rehearsal.predictions) {
+            for cell in &data.cells[row] {
                 let model = cell.model as usize;
                 predicted[model].push(f64::from(predictions.quality[model]));
                 observed[model].push(f64::from(cell.score));
