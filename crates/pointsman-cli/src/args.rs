@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgGroup, Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 /// A learned router for language models: train it on your evaluation logs, benchmark it, ask it.
 #[derive(Debug, Parser)]
-#[command(name = "pointsman", version, about, max_term_width = 100, after_help = EXAMPLES)]
+#[command(name = "pointsman", version, max_term_width = 100, after_help = EXAMPLES)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -14,6 +14,7 @@ pub(crate) struct Cli {
 
 const EXAMPLES: &str = "Examples:
   pointsman demo                                       the whole story on the included log
+  pointsman inspect log.parquet                        can routing pay here?
   pointsman train log.parquet -o router.safetensors    learn from your own outcomes
   pointsman bench log.parquet --router router.safetensors --html report.html
   pointsman route router.safetensors 'Prove that the square root of 2 is irrational.'";
@@ -22,19 +23,30 @@ const EXAMPLES: &str = "Examples:
 pub(crate) enum Command {
     /// The whole story on the included log: train, benchmark, report, route
     Demo(Demo),
+    /// Can routing pay on this log? Scores, headroom, duplicates, before anything is trained
+    Inspect(Inspect),
     /// Evaluation log → router
     Train(Train),
     /// Measure routers on held-out prompts against every baseline
     Bench(Bench),
     /// Where should this prompt go?
     Route(Route),
+    /// Predictions for every prompt of a table
+    Predict(Predict),
     /// What is in a router
     Show(Show),
     /// Answer routing decisions over HTTP
     Serve(Serve),
+    /// Completions for your shell
+    Completions(Completions),
+    /// Manual pages
+    Man(Man),
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  pointsman demo                  writes the folder pointsman-demo
+  pointsman demo --out /srv/demo  open report.html there in a browser")]
 pub(crate) struct Demo {
     /// Folder for router, report and log
     #[arg(long, value_name = "DIR", default_value = "pointsman-demo")]
@@ -44,7 +56,7 @@ pub(crate) struct Demo {
 /// Flags common to the commands that read evaluation logs.
 #[derive(Debug, Args)]
 pub(crate) struct LogArgs {
-    /// Evaluation logs: Parquet, CSV or JSONL, one row per prompt and model
+    /// Evaluation logs: Parquet, CSV, TSV or JSONL; files, folders or patterns
     #[arg(required = true, value_name = "LOG")]
     pub(crate) logs: Vec<PathBuf>,
     #[command(flatten)]
@@ -78,6 +90,24 @@ pub(crate) struct ReadingArgs {
     /// Texts by `prompt_id`, for logs without them
     #[arg(long, value_name = "FILE")]
     pub(crate) prompts: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  pointsman inspect log.parquet
+  pointsman inspect runs.jsonl --prices prices.csv --map prompt=question
+  pointsman inspect log.parquet --json > inspection.json
+
+Outcomes of the test split are not looked at, so inspecting does not use it up.")]
+pub(crate) struct Inspect {
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+    /// Show the texts of the duplicates found
+    #[arg(long)]
+    pub(crate) with_prompts: bool,
+    /// Print everything as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -189,6 +219,41 @@ pub(crate) struct Route {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  pointsman predict router.safetensors log.parquet -o predictions.parquet
+  pointsman predict router.safetensors 'prompts/*.jsonl.zst' --full -o predictions.csv
+  pointsman bench log.parquet --predictions predictions.parquet
+
+The output has `prompt_id` and one column of expected quality per model, in the order in which prompts first occur.
+--full adds the decision (`model`, `reason`), `novelty`, and `<model>|quality_se` and `<model>|cost_usd`; `bench`
+then measures the decisions.")]
+pub(crate) struct Predict {
+    /// The router
+    pub(crate) router: PathBuf,
+    /// Evaluation logs, or tables with only `prompt` or `messages`; files, folders or patterns
+    #[arg(required = true, value_name = "LOG")]
+    pub(crate) logs: Vec<PathBuf>,
+    /// Where to write the predictions: .parquet, .csv, .tsv or .jsonl
+    #[arg(short, long, value_name = "PREDICTIONS")]
+    pub(crate) output: PathBuf,
+    /// Column of the table under another name, as in `prompt=question`; repeatable
+    #[arg(long, value_name = "NAME=COLUMN")]
+    pub(crate) map: Vec<String>,
+    /// Also decisions, novelty, standard errors and costs
+    #[arg(long)]
+    pub(crate) full: bool,
+    /// Objective of the decisions; default: what the router was calibrated to
+    #[arg(long, value_name = "OBJECTIVE", allow_hyphen_values = true, requires = "full")]
+    pub(crate) objective: Option<String>,
+    /// Print a summary as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  pointsman show router.safetensors
+  pointsman show router.safetensors --json | jq .provenance")]
 pub(crate) struct Show {
     /// The router
     pub(crate) router: PathBuf,
@@ -200,15 +265,54 @@ pub(crate) struct Show {
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
   pointsman serve --router router.safetensors --listen 127.0.0.1:8080
-  curl -s localhost:8080/v1/route -d '{\"messages\": [{\"role\": \"user\", \"content\": \"What is 2 + 2?\"}]}'")]
+  curl -s localhost:8080/v1/route -d '{\"messages\": [{\"role\": \"user\", \"content\": \"What is 2 + 2?\"}]}'
+
+The addresses bound are printed as one JSON line. SIGHUP reloads configuration and router.
+SIGTERM finishes what is in flight; a second one cuts it.")]
 pub(crate) struct Serve {
-    /// The router
+    /// Configuration, TOML; flags go before it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// The router; needed here or in the configuration
     #[arg(long, value_name = "ROUTER")]
-    pub(crate) router: PathBuf,
-    /// Address of the data plane; port 0 takes any free one
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
-    pub(crate) listen: String,
+    pub(crate) router: Option<PathBuf>,
+    /// Address of the data plane; port 0 takes any free one [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Option<String>,
+    /// Address of metrics, probes and administration; off: none of them [default: 127.0.0.1:8081]
+    #[arg(long, value_name = "ADDR|off")]
+    pub(crate) admin_listen: Option<String>,
     /// Objective of requests that name none
     #[arg(long, value_name = "OBJECTIVE", allow_hyphen_values = true)]
     pub(crate) objective: Option<String>,
+    /// Form of log records on stderr [default: human on a terminal, else json]
+    #[arg(long, value_name = "FORM")]
+    pub(crate) log: Option<LogForm>,
+}
+
+/// Form of log records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogForm {
+    Human,
+    Json,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  pointsman completions bash > ~/.local/share/bash-completion/completions/pointsman
+  pointsman completions zsh  > ~/.zfunc/_pointsman
+  pointsman completions fish > ~/.config/fish/completions/pointsman.fish")]
+pub(crate) struct Completions {
+    /// The shell
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  pointsman man | man -l -                    read the overview
+  pointsman man --out ~/.local/share/man/man1  one page per command, for `man pointsman-train`")]
+pub(crate) struct Man {
+    /// Write a page for every command into this folder, instead of the overview to stdout
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
 }

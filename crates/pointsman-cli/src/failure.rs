@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use crate::terminal::{advice, bad, say};
+
 /// The input cannot be used, or the command line asks for something impossible: exit status 2.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
@@ -16,15 +18,14 @@ pub(crate) fn unusable(message: impl Into<String>) -> anyhow::Error {
 }
 
 /// Prints an error with its causes and its hint, and gives the exit status: 2 for unusable input, 1 otherwise.
-#[expect(clippy::print_stderr, reason = "this is where errors meet the person")]
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
-    eprintln!("error: {error}");
+    say(format_args!("{} {error}", bad("error:")));
     for cause in error.chain().skip(1) {
-        eprintln!("  because: {cause}");
+        say(format_args!("  because: {cause}"));
     }
     let (status, hint) = classify(error);
     if let Some(hint) = hint {
-        eprintln!("hint: {hint}");
+        say(format_args!("{} {hint}", advice("hint:")));
     }
     ExitCode::from(status)
 }

@@ -19,11 +19,15 @@ use args::{Cli, Command};
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Demo(args) => commands::demo::run(&args),
+        Command::Inspect(args) => commands::inspect::run(&args),
         Command::Train(args) => commands::train::run(&args),
         Command::Bench(args) => commands::bench::run(&args),
         Command::Route(args) => commands::route::run(&args),
+        Command::Predict(args) => commands::predict::run(&args),
         Command::Show(args) => commands::show::run(&args),
         Command::Serve(args) => commands::serve::run(&args),
+        Command::Completions(args) => commands::manual::completions(&args),
+        Command::Man(args) => commands::manual::man(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -4,11 +4,13 @@ use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyl
 use pointsman_bench::{BenchReport, RouterKind, RouterReport};
 use pointsman_training::Summary;
 
+use crate::terminal::strong;
+
 /// One line below the header and nothing else: numbers in columns need no boxes.
 const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
-/// A plain table with right-aligned numbers from the second column on.
-pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>) -> Table {
+/// A plain table with right-aligned numbers from the second column on and its header in bold.
+pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
     let mut table = Table::new();
     table.load_style(STYLE).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(header);
@@ -18,7 +20,10 @@ pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>) -> Table {
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    table
+    let text = table.to_string();
+    let mut lines = text.lines().map(str::trim_end);
+    let header = lines.next().map(strong);
+    header.into_iter().chain(lines.map(str::to_owned)).collect::<Vec<_>>().join("\n")
 }
 
 /// Rows of the table of strengths: what fits a screen.
@@ -59,7 +64,7 @@ pub(crate) fn training_summary(summary: &Summary) -> String {
             ]
         });
         let header = ["task", "prompts", "best model there", "its score", &summary.best_single.model];
-        lines.push(table(&header, rows.collect()).to_string());
+        lines.push(table(&header, rows.collect()));
         if strengths.len() > shown {
             lines.push(format!("  … and {} more tasks", strengths.len() - shown));
         }
@@ -99,7 +104,7 @@ pub(crate) fn bench_table(report: &BenchReport) -> String {
             report.cost,
             report.best_single.as_deref().unwrap_or("unknown, no training rows"),
         ),
-        table(&header, rows).to_string(),
+        table(&header, rows),
         "\nAIQ: mean quality over the range of costs, higher is better. Gap closed: share of the way from the best \
          single\nmodel to an oracle. * cost at the best single model's quality, as a share of its cost; – where never \
          reached."
@@ -108,7 +113,7 @@ pub(crate) fn bench_table(report: &BenchReport) -> String {
     let notes = routers.iter().filter_map(|router| Some(format!("{}: {}", router.name, router.note.as_ref()?)));
     lines.push(notes.collect::<Vec<_>>().join("; "));
     lines.extend(left_out(report));
-    lines.push(format!("\n{}", report.verdict));
+    lines.push(format!("\n{}", strong(&report.verdict)));
     lines.join("\n")
 }
 

@@ -10,7 +10,7 @@ use crate::args::Bench;
 use crate::failure::unusable;
 use crate::files::{check_writable, write_whole};
 use crate::reading::{options, read_files, read_logs};
-use crate::terminal::{bar, print, say};
+use crate::terminal::{bar, print, say, show};
 use crate::text::bench_table;
 
 pub(crate) fn run(args: &Bench) -> anyhow::Result<()> {
@@ -48,9 +48,9 @@ pub(crate) fn run(args: &Bench) -> anyhow::Result<()> {
         Some(path) => {
             write_whole(path, serde_json::to_string_pretty(&report)?.as_bytes())?;
             say(format_args!("wrote {}", path.display()));
-            print(bench_table(&report));
+            show(bench_table(&report));
         }
-        None => print(bench_table(&report)),
+        None => show(bench_table(&report)),
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ use crate::args::Demo;
 use crate::commands::{bench, train};
 use crate::files::write_whole;
 use crate::reading::read_files;
-use crate::terminal::{print, say};
+use crate::terminal::{say, show, strong};
 use crate::text::{bench_table, table, training_summary};
 
 /// The included log travels inside the binary, so that the demo needs nothing but it.
@@ -32,29 +32,33 @@ pub(crate) fn run(args: &Demo) -> anyhow::Result<()> {
     write_whole(&log_path, LOG)?;
     let options = ReadOptions::default();
 
-    print("1. The evaluation log: invented outcomes of six fictional models (see data/README.md)\n");
+    heading("1. The evaluation log: invented outcomes of six fictional models (see data/README.md)");
     let log = read_files(std::slice::from_ref(&log_path), &options)?;
 
-    print("\n2. Training: what is each model good at?\n");
+    heading("2. Training: what is each model good at?");
     let trained = train::train(&log, &RecipeSettings::default().validate()?, options.assume_output_tokens)?;
-    print(training_summary(&trained.summary));
+    show(training_summary(&trained.summary));
     let router_path = out.join("router.safetensors");
     write_whole(&router_path, &trained.bytes)?;
 
-    print("\n3. Benchmark: is it worth it on prompts it has never seen?\n");
+    heading("3. Benchmark: is it worth it on prompts it has never seen?");
     let router = Router::from_bytes(&trained.bytes)?;
     let entry = RouterEntry { name: "router".into(), router: router.clone() };
     let report = bench::measure(&log, &BenchOptions::default(), vec![entry], &[])?;
-    print(bench_table(&report));
+    show(bench_table(&report));
     let report_path = out.join("report.html");
     write_whole(&report_path, html::render(&report)?.as_bytes())?;
     write_whole(&out.join("report.json"), serde_json::to_string_pretty(&report)?.as_bytes())?;
 
-    print("\n4. Routing: where should these go?\n");
-    print(routes(&router)?);
+    heading("4. Routing: where should these go?");
+    show(routes(&router)?);
     say("");
-    print(next_steps(&router_path, &report_path));
+    show(next_steps(&router_path, &report_path));
     Ok(())
+}
+
+fn heading(text: &str) {
+    show(format_args!("\n{}\n", strong(text)));
 }
 
 fn routes(router: &Router) -> anyhow::Result<String> {
@@ -72,7 +76,7 @@ fn routes(router: &Router) -> anyhow::Result<String> {
         }
         rows.push(row);
     }
-    Ok(table(&["prompt", objectives[0].0, objectives[1].0, objectives[2].0], rows).to_string())
+    Ok(table(&["prompt", objectives[0].0, objectives[1].0, objectives[2].0], rows))
 }
 
 fn shorten(text: &str) -> String {

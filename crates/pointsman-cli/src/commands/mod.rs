@@ -2,6 +2,9 @@
 
 pub(crate) mod bench;
 pub(crate) mod demo;
+pub(crate) mod inspect;
+pub(crate) mod manual;
+pub(crate) mod predict;
 pub(crate) mod route;
 pub(crate) mod serve;
 pub(crate) mod show;

@@ -10,7 +10,7 @@ use pointsman::{
 use serde_json::{Value, json};
 
 use crate::args::Route;
-use crate::terminal::print;
+use crate::terminal::{print, show, strong};
 use crate::text::{percent, table};
 
 /// Longest line that `--stdin` takes, in bytes.
@@ -36,7 +36,7 @@ pub(crate) fn run(args: &Route) -> anyhow::Result<()> {
     if args.json {
         print(serde_json::to_string_pretty(&decision_json(router.document(), &decision))?);
     } else if args.explain {
-        print(explanation(&bound, &decision));
+        show(explanation(&bound, &decision));
         print(what_was_seen(router.document(), &scratch.predictions));
     } else {
         print(decision.model);
@@ -186,7 +186,7 @@ fn explanation(bound: &Bound, decision: &Decision<'_>) -> String {
     };
     format!(
         "{}\n\nreason     {}: {}\nobjective  {objective}\n\n{}",
-        decision.model,
+        strong(decision.model),
         decision.reason.as_str(),
         reason_in_words(decision.reason),
         table(&["model", "expected quality", "s.e.", "USD/call", "excluded"], rows)

@@ -1,85 +1,95 @@
 //! `pointsman serve`: decisions over HTTP until a signal.
 
-use pointsman::{Objective, Router};
-use pointsman_server::{Listening, Server, Settings};
+mod logging;
+mod signals;
+
+use std::path::PathBuf;
+
+use pointsman::Objective;
+use pointsman_server::{Config, Listening, Server, Settings};
 use serde_json::json;
 use tokio::sync::oneshot;
 
 use crate::args::Serve;
-use crate::terminal::{print, say};
+use crate::terminal::print;
+use signals::{Asked, Signals};
 
 pub(crate) fn run(args: &Serve) -> anyhow::Result<()> {
-    let router = Router::load(&args.router)?;
-    let settings = Settings {
-        listen: args.listen.clone(),
-        objective: args.objective.as_deref().map(str::parse).transpose()?.unwrap_or(Objective::Default),
-        ..Settings::default()
-    };
-    let server = Server::new(&router, settings)?;
+    let flags = Flags::new(args)?;
+    logging::start(args.log, flags.config()?.log);
+    let server = Server::open(move || flags.settings())?;
     tokio::runtime::Runtime::new()?.block_on(async {
-        let mut signals = Signals::new()?;
+        let signals = Signals::new()?;
         let listening = server.bind().await?;
-        print(json!({ "listen": listening.address().to_string() }));
-        serve(listening, &mut signals).await;
+        let admin = listening.admin_address().map(|address| address.to_string());
+        print(json!({ "listen": listening.address().to_string(), "admin_listen": admin }));
+        serve(listening, signals).await;
         Ok(())
     })
 }
 
-/// Serves until the first signal, drains until the second.
-async fn serve(listening: Listening, signals: &mut Signals) {
+/// What the command line says; it goes before the file, at the start and at every reload.
+struct Flags {
+    file: Option<PathBuf>,
+    router: Option<PathBuf>,
+    listen: Option<String>,
+    admin_listen: Option<String>,
+    objective: Option<Objective>,
+}
+
+impl Flags {
+    fn new(args: &Serve) -> anyhow::Result<Self> {
+        Ok(Self {
+            file: args.config.clone(),
+            router: args.router.clone(),
+            listen: args.listen.clone(),
+            admin_listen: args.admin_listen.clone(),
+            objective: args.objective.as_deref().map(str::parse).transpose()?,
+        })
+    }
+
+    fn config(&self) -> Result<Config, pointsman_server::Error> {
+        self.file.as_deref().map_or_else(|| Ok(Config::default()), Config::read)
+    }
+
+    fn settings(&self) -> Result<Settings, pointsman_server::Error> {
+        let mut config = self.config()?;
+        config.router.path = self.router.clone().or(config.router.path);
+        config.server.listen = self.listen.clone().or(config.server.listen);
+        config.server.admin_listen = self.admin_listen.clone().or(config.server.admin_listen);
+        let mut settings = config.into_settings()?;
+        if let Some(objective) = &self.objective {
+            settings.objective = objective.clone();
+        }
+        Ok(settings)
+    }
+}
+
+/// Serves until the first signal to end, drains until the second; reloads when asked to.
+async fn serve(listening: Listening, mut signals: Signals) {
+    let reloader = listening.reloader();
     let (stop, stopped) = oneshot::channel::<()>();
     let serving = listening.serve(async {
         let _ = stopped.await;
     });
-    let two_signals = async {
-        signals.next().await;
-        let _ = stop.send(());
-        signals.next().await;
+    let told = async {
+        let mut stop = Some(stop);
+        loop {
+            match signals.next().await {
+                // How it ends is logged and counted where it happens.
+                Asked::ToReload => drop(tokio::spawn({
+                    let reloader = reloader.clone();
+                    async move { reloader.reload().await }
+                })),
+                Asked::ToEnd => match stop.take() {
+                    Some(stop) => drop(stop.send(())),
+                    None => return,
+                },
+            }
+        }
     };
     tokio::select! {
-        cut = serving => if cut > 0 {
-            say(format_args!("{cut} connections were still open after the drain timeout and were cut"));
-        },
-        () = two_signals => say("a second signal: everything still open was cut"),
-    }
-}
-
-/// The signals that ask for an end: SIGINT and SIGTERM.
-#[cfg(unix)]
-struct Signals {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-}
-
-#[cfg(unix)]
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
-}
-
-/// The signal that asks for an end: Ctrl-C.
-#[cfg(not(unix))]
-struct Signals;
-
-#[cfg(not(unix))]
-impl Signals {
-    #[expect(clippy::unnecessary_wraps, reason = "the same signature as where it can go wrong")]
-    fn new() -> std::io::Result<Self> {
-        Ok(Self)
-    }
-
-    async fn next(&mut self) {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending().await
-        }
+        _ = serving => {}
+        () = told => logging::cut_by_second_signal(),
     }
 }

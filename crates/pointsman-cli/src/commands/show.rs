@@ -4,7 +4,7 @@ use pointsman::Router;
 use pointsman::artifact::{Document, Mode, TaskSource};
 
 use crate::args::Show;
-use crate::terminal::print;
+use crate::terminal::{print, show};
 use crate::text::{percent, table, usd_per_thousand};
 
 pub(crate) fn run(args: &Show) -> anyhow::Result<()> {
@@ -14,7 +14,7 @@ pub(crate) fn run(args: &Show) -> anyhow::Result<()> {
         json["identity"] = router.identity().into();
         print(serde_json::to_string_pretty(&json)?);
     } else {
-        print(text(router.document(), router.identity()));
+        show(text(router.document(), router.identity()));
     }
     Ok(())
 }
@@ -50,7 +50,7 @@ fn text(document: &Document, identity: &str) -> String {
             means.outcomes.to_string(),
         ]
     });
-    text.push_str(&table(&["model", "mean quality", "USD/1,000 calls", "ms", "outcomes"], rows.collect()).to_string());
+    text.push_str(&table(&["model", "mean quality", "USD/1,000 calls", "ms", "outcomes"], rows.collect()));
     text.push_str("\n\nout-of-fold curve: what each λ (USD per unit of quality) should cost and bring\n");
     let rows = document.curve.iter().map(|point| {
         let favourite = point.shares.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
@@ -63,6 +63,6 @@ fn text(document: &Document, identity: &str) -> String {
             favourite,
         ]
     });
-    text.push_str(&table(&["λ", "USD/1,000 calls", "quality", "most called"], rows.collect()).to_string());
+    text.push_str(&table(&["λ", "USD/1,000 calls", "quality", "most called"], rows.collect()));
     text
 }

@@ -9,7 +9,7 @@ use pointsman_training::{Recipe, RecipeSettings, Summary, Trained, fit};
 use crate::args::Train;
 use crate::files::{check_writable, write_whole};
 use crate::reading::read_logs;
-use crate::terminal::{bar, print, say};
+use crate::terminal::{bar, print, say, show};
 use crate::text::training_summary;
 
 pub(crate) fn run(args: &Train) -> anyhow::Result<()> {
@@ -22,7 +22,7 @@ pub(crate) fn run(args: &Train) -> anyhow::Result<()> {
     if args.json {
         print(summary_json(&trained.summary, &args.output, &trained.identity)?);
     } else {
-        print(training_summary(&trained.summary));
+        show(training_summary(&trained.summary));
         say(format_args!("\nwrote {} ({} KiB)", args.output.display(), trained.bytes.len() / 1024));
     }
     Ok(())
