@@ -5,6 +5,7 @@
 
 mod broken;
 mod controls;
+mod damage;
 mod demo;
 mod lines;
 mod printed;

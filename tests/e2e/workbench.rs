@@ -101,8 +101,16 @@ impl Workbench {
 
     /// Runs the binary in the folder, feeding it `input`.
     pub(crate) fn feed(&self, arguments: &[&str], input: &[u8]) -> Run {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_pointsman"))
-            .args(arguments)
+        self.end(Command::new(env!("CARGO_BIN_EXE_pointsman")).args(arguments), input)
+    }
+
+    /// Runs a line of shell in the folder, for what only a shell can set.
+    pub(crate) fn shell(&self, line: &str) -> Run {
+        self.end(Command::new("sh").args(["-c", line]), b"")
+    }
+
+    fn end(&self, command: &mut Command, input: &[u8]) -> Run {
+        let mut child = command
             .current_dir(self.0.path())
             .env_remove("COLUMNS")
             .stdin(Stdio::piped())

@@ -26,6 +26,13 @@ fn of_files() -> Vec<Error> {
         Error::NotParquet { file: file(), got: "`prom`".into() },
         Error::TruncatedParquet { file: file(), bytes: 9, problem: "its footer is missing" },
         Error::CorruptParquet { file: file(), problem: "bad page".into() },
+        Error::NothingFound { named: "logs/*.csv".into(), is_folder: false },
+        Error::NothingFound { named: "logs".into(), is_folder: true },
+        Error::Truncated { file: "log.csv.gz".into(), form: "gzip" },
+        Error::Corrupt { file: "log.csv.zst".into(), form: "zstd", problem: "bad block".into() },
+        Error::CompressedParquet { file: "log.parquet.gz".into() },
+        Error::JsonArray { file: "log.jsonl".into() },
+        Error::RecordTooLong { file: file(), line: 3, most: 64 << 20 },
     ]
 }
 
@@ -51,6 +58,12 @@ fn of_columns() -> Vec<Error> {
             column: "questoin".into(),
             found: found(),
             nearest: Some("question".into()),
+        },
+        Error::WideColumn {
+            file: "wide.csv".into(),
+            column: "notes".into(),
+            problem: "is neither a known column nor scores".into(),
+            remedy: "name the models with `--models A,B`",
         },
         Error::DuplicateColumn { file: file(), column: "model".into() },
         Error::ColumnType { file: file(), column: "score".into(), expected: "numbers", got: "date".into() },

@@ -1,0 +1,51 @@
+//! The fuzz targets over their seeds and damaged copies of them, on the stable compiler: keeps the targets alive
+//! between fuzzing runs, and holds what fuzzing found.
+#![forbid(unsafe_code)]
+
+#[path = "fuzz/targets/artifact.rs"]
+mod artifact;
+#[path = "fuzz/targets/log.rs"]
+mod log;
+#[path = "fuzz/targets/request.rs"]
+mod request;
+
+use std::path::Path;
+
+/// Copies of every seed with a few bytes changed.
+const COPIES: usize = 40;
+
+fn replay(folder: &str, run: fn(&[u8])) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let mut random = fastrand::Rng::with_seed(5);
+    let mut seeds = 0;
+    for entry in std::fs::read_dir(folder).expect("the seeds are there") {
+        let seed = std::fs::read(entry.expect("the seeds are readable").path()).expect("the seeds are readable");
+        run(&seed);
+        seeds += 1;
+        for _ in 0..COPIES {
+            let mut copy = seed.clone();
+            for _ in 0..random.usize(1..4) {
+                let at = random.usize(..copy.len());
+                copy[at] = random.u8(..);
+            }
+            copy.truncate(random.usize(copy.len() / 2..=copy.len()));
+            run(&copy);
+        }
+    }
+    assert!(seeds >= 2, "{seeds} seeds");
+}
+
+#[test]
+fn logs() {
+    replay("fuzz/seeds/log", log::run);
+}
+
+#[test]
+fn requests() {
+    replay("fuzz/seeds/request", request::run);
+}
+
+#[test]
+fn artifacts() {
+    replay("formats/fixtures", artifact::run);
+}
