@@ -69,7 +69,10 @@ impl Error {
             Self::TooFew { what: "prompts", .. } => {
                 Some("add outcomes, or check `--task`, `--models` and the `split` column")
             }
-            Self::TooFew { .. } => Some("a router needs at least two models to choose from"),
+            Self::TooFew { .. } => Some(
+                "a router chooses from two models or more; those with fewer than 10 outcomes do not count, nor those \
+                 without a cost where others have one: see `pointsman inspect` and `--prices`",
+            ),
             _ => None,
         }
     }

@@ -9,7 +9,8 @@ use pointsman::artifact::{
 };
 use pointsman::features::FEATURE_VERSION;
 use pointsman::policy::Currency;
-use pointsman_evals::log::{CostSource, EvalLog};
+use pointsman_evals::Split;
+use pointsman_evals::log::{CostSource, EvalLog, Outcome};
 
 use crate::clusters;
 use crate::crossfit::{self, CrossFit, Labels, Pricing, SEEN_BITS};
@@ -18,6 +19,10 @@ use crate::error::Error;
 use crate::recipe::Recipe;
 use crate::rehearsal::{Comparison, Rehearsal, Trial};
 use crate::summary::{Figures, Summary};
+
+/// Fewest outcomes in the train split for a model to be learned. Of three outcomes nothing can be learned but luck, and
+/// a name with three outcomes is as likely a misspelling.
+const FEWEST_OUTCOMES: usize = 10;
 
 /// Fewest prompts that are worth cross-fitting on.
 const FEWEST_PROMPTS: usize = 30;
@@ -67,14 +72,11 @@ pub fn fit(
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Trained, Error> {
     let clock = Clock::start();
-    let (pool, dropped) = pool(log);
-    if pool.len() < 2 {
-        return Err(Error::TooFew { what: "models", expected: 2, got: pool.len() });
-    }
-    let data = Dataset::new(log, &pool)?;
-    if data.n() < FEWEST_PROMPTS {
-        return Err(Error::TooFew { what: "prompts", expected: FEWEST_PROMPTS, got: data.n() });
-    }
+    enough("prompts", FEWEST_PROMPTS, log.prompts.iter().filter(|prompt| prompt.split == Split::Train).count())?;
+    let pool = Pool::new(log);
+    enough("models", 2, pool.kept.len())?;
+    let data = Dataset::new(log, &pool.kept)?;
+    enough("prompts", FEWEST_PROMPTS, data.n())?;
     clock.lap("features");
     let (labels, tasks, task_source) = labels(&data, recipe)?;
     clock.lap("tasks");
@@ -109,24 +111,50 @@ pub fn fit(
     artifact = Artifact::from_bytes(&bytes, "just trained").map_err(Error::Artifact)?;
     let identity = identity(&bytes);
     clock.lap("artifact");
-    let summary = Summary::new(&artifact.document, &data, &trial, &comparison, figures, dropped, clock.seconds());
+    let mut summary = Summary::new(&artifact.document, &data, &trial, &comparison, figures, clock.seconds());
+    summary.dropped = pool.without_cost;
+    summary.too_few = pool.too_few;
     step();
     Ok(Trained { artifact, bytes, identity, summary })
 }
 
-/// Models to learn: those with a cost, or all where no model has one. Missing cells drop nobody.
-fn pool(log: &EvalLog) -> (Vec<u32>, Vec<String>) {
-    let mut observed = vec![false; log.models.len()];
-    let mut priced = vec![false; log.models.len()];
-    for outcome in &log.outcomes {
-        observed[outcome.model as usize] = true;
-        priced[outcome.model as usize] |= outcome.cost_source != CostSource::Unknown;
+fn enough(what: &'static str, expected: usize, got: usize) -> Result<(), Error> {
+    if got < expected { Err(Error::TooFew { what, expected, got }) } else { Ok(()) }
+}
+
+/// Which models are learned.
+struct Pool {
+    /// Positions in the log's list of models.
+    kept: Vec<u32>,
+    /// Left out, because nothing is known of their cost while others have one.
+    without_cost: Vec<String>,
+    /// Left out, with their number of outcomes in the train split: mostly names misspelt in a few rows.
+    too_few: BTreeMap<String, usize>,
+}
+
+impl Pool {
+    /// Models with outcomes enough and, where any model has one, a cost. Missing cells drop nobody.
+    fn new(log: &EvalLog) -> Self {
+        let mut outcomes = vec![0; log.models.len()];
+        let mut priced = vec![false; log.models.len()];
+        let of_train = |outcome: &&Outcome| log.prompts[outcome.prompt as usize].split == Split::Train;
+        for outcome in log.outcomes.iter().filter(of_train) {
+            outcomes[outcome.model as usize] += 1;
+            priced[outcome.model as usize] |= outcome.cost_source != CostSource::Unknown;
+        }
+        let any_priced = priced.iter().any(|priced| *priced);
+        let mut pool = Self { kept: Vec::new(), without_cost: Vec::new(), too_few: BTreeMap::new() };
+        for (model, name) in log.models.iter().enumerate() {
+            if outcomes[model] < FEWEST_OUTCOMES {
+                pool.too_few.insert(name.clone(), outcomes[model]);
+            } else if any_priced && !priced[model] {
+                pool.without_cost.push(name.clone());
+            } else {
+                pool.kept.push(u32::try_from(model).expect("models are numbered by u32"));
+            }
+        }
+        pool
     }
-    let any_priced = priced.iter().any(|priced| *priced);
-    let keep = |model: usize| observed[model] && (priced[model] || !any_priced);
-    let (kept, dropped): (Vec<usize>, Vec<usize>) = (0..log.models.len()).partition(|&model| keep(model));
-    let names = dropped.into_iter().map(|model| log.models[model].clone()).collect();
-    (kept.into_iter().map(|model| u32::try_from(model).expect("models are numbered by u32")).collect(), names)
 }
 
 /// Contrast coordinates: the log's labels where there are at least two, else clusters.

@@ -42,6 +42,10 @@ pub struct Summary {
     pub models: Vec<String>,
     /// Models left out because nothing is known of their cost while others have one.
     pub dropped: Vec<String>,
+    /// Models left out because they have fewer than 10 outcomes, with how many they have.
+    pub too_few: BTreeMap<String, usize>,
+    /// Whether anything is known of costs.
+    pub costs_known: bool,
     /// `labels` or `clusters`.
     pub task_source: TaskSource,
     /// Tasks (or clusters) told apart.
@@ -172,7 +176,6 @@ impl Summary {
         trial: &Trial,
         comparison: &Comparison,
         figures: Figures,
-        dropped: Vec<String>,
         seconds: Vec<(&'static str, f64)>,
     ) -> Self {
         let best = comparison.best_single;
@@ -180,7 +183,9 @@ impl Summary {
             n_prompts: data.n(),
             n_outcomes: data.n_outcomes(),
             models: document.models.clone(),
-            dropped,
+            dropped: Vec::new(),
+            too_few: BTreeMap::new(),
+            costs_known: document.statics.iter().any(|means| means.cost_usd.is_some()),
             task_source: document.task_source,
             n_tasks: document.tasks.len(),
             mode: document.decision.mode,
@@ -212,6 +217,13 @@ impl Summary {
             self.n_outcomes,
             self.models.len()
         )];
+        if !self.costs_known {
+            sentences.push(
+                "The log has no costs and no prices were given, so costs play no part: the cheaper of two equal models \
+                 is not known. List prices are enough (`--prices`)."
+                    .to_owned(),
+            );
+        }
         let best = &self.best_single;
         if self.mode == Mode::Static {
             sentences.push(format!(

@@ -4,6 +4,12 @@ use crate::entrant::RouterKind;
 use crate::report::{BenchReport, IntervalReport, PairedReport, RouterReport};
 use crate::wording::{percent, points, signed_points, signed_range};
 
+/// A difference that nobody would see, whatever its interval: a twentieth of a point.
+const HARDLY: f64 = 5e-4;
+
+/// Below this many prompts a percentile interval is itself unsure (a rule of thumb), and the verdict says so.
+const FEW_PROMPTS: usize = 100;
+
 /// Says whether routing is worth it on these data, and what it saves at equal quality, with intervals.
 ///
 /// It speaks of the first router given (ours before others'), not of the best: picking the best on the evaluated
@@ -44,6 +50,11 @@ pub fn verdict(report: &BenchReport) -> String {
             points(-mix.value),
             range(&IntervalReport { value: -mix.value, low: -mix.high, high: -mix.low }),
         )
+    } else if mix.low.abs() < HARDLY && mix.high.abs() < HARDLY {
+        format!(
+            "Routing is not worth it here: `{}` does what the best mix of single models does, prompt for prompt.",
+            subject.name
+        )
     } else {
         format!(
             "These data do not show that routing is worth it: over the whole range of costs `{}` differs by {} points \
@@ -57,6 +68,10 @@ pub fn verdict(report: &BenchReport) -> String {
         )
     };
     text.push_str(&equal_quality(report, subject));
+    if report.n_queries < FEW_PROMPTS {
+        let caution = format!(" All of this rests on only {} prompts: a first sign, no proof.", report.n_queries);
+        text.push_str(&caution);
+    }
     text
 }
 
@@ -68,6 +83,11 @@ fn known(paired: &PairedReport) -> Option<(IntervalReport, f64)> {
 fn equal_quality(report: &BenchReport, subject: &RouterReport) -> String {
     let (Some(equal), Some(best)) = (&subject.equal_quality, &report.best_single) else { return String::new() };
     let saving = &equal.saving;
+    if saving.value.abs() < HARDLY && equal.quality_change.value.abs() < HARDLY {
+        return format!(
+            " At the quality of always using {best} there is nothing to save: there it is what gets called."
+        );
+    }
     let cost = if saving.value >= 0.0 {
         format!("{} % less ({} to {} %)", percent(saving.value), percent(saving.low), percent(saving.high))
     } else {

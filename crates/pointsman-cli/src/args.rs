@@ -100,14 +100,14 @@ pub(crate) struct ReadingArgs {
 
 Outcomes of the test split are not looked at, so inspecting does not use it up.")]
 pub(crate) struct Inspect {
-    #[command(flatten)]
-    pub(crate) log: LogArgs,
     /// Show the texts of the duplicates found
     #[arg(long)]
     pub(crate) with_prompts: bool,
     /// Print everything as JSON
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
 }
 
 #[derive(Debug, Args)]
@@ -116,8 +116,6 @@ pub(crate) struct Inspect {
   pointsman train runs/*.jsonl --prices prices.csv --map prompt=question -o router.safetensors
   pointsman train log.csv --models small,large --score-range 1..10 -o pair.safetensors")]
 pub(crate) struct Train {
-    #[command(flatten)]
-    pub(crate) log: LogArgs,
     /// Where to write the router
     #[arg(short, long, value_name = "ROUTER")]
     pub(crate) output: PathBuf,
@@ -133,6 +131,8 @@ pub(crate) struct Train {
     /// Print the summary as JSON
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
 }
 
 #[derive(Debug, Args)]
@@ -142,8 +142,6 @@ pub(crate) struct Train {
   pointsman bench log.parquet --router a.safetensors --router b.safetensors --html report.html --json report.json
   pointsman bench log.parquet --predictions theirs.jsonl --pair large,small")]
 pub(crate) struct Bench {
-    #[command(flatten)]
-    pub(crate) log: LogArgs,
     /// A router to measure; repeatable
     #[arg(long, value_name = "ROUTER")]
     pub(crate) router: Vec<PathBuf>,
@@ -177,6 +175,8 @@ pub(crate) struct Bench {
     /// Seed of the bootstrap
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
 }
 
 #[derive(Debug, Args)]
@@ -196,7 +196,7 @@ pub(crate) struct Route {
     #[arg(long)]
     pub(crate) stdin: bool,
     /// quality, balanced, cheap, fast, or USD per unit of quality; default: what the router was calibrated to
-    #[arg(long, value_name = "OBJECTIVE", allow_hyphen_values = true)]
+    #[arg(long, value_name = "OBJECTIVE", value_hint = clap::ValueHint::Other, allow_hyphen_values = true)]
     pub(crate) objective: Option<String>,
     /// Only these models (`*` and `?` allowed)
     #[arg(long, value_name = "A,B,…", value_delimiter = ',')]
@@ -243,7 +243,7 @@ pub(crate) struct Predict {
     #[arg(long)]
     pub(crate) full: bool,
     /// Objective of the decisions; default: what the router was calibrated to
-    #[arg(long, value_name = "OBJECTIVE", allow_hyphen_values = true, requires = "full")]
+    #[arg(long, value_name = "OBJECTIVE", value_hint = clap::ValueHint::Other, allow_hyphen_values = true, requires = "full")]
     pub(crate) objective: Option<String>,
     /// Print a summary as JSON
     #[arg(long)]
@@ -283,7 +283,7 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "ADDR|off")]
     pub(crate) admin_listen: Option<String>,
     /// Objective of requests that name none
-    #[arg(long, value_name = "OBJECTIVE", allow_hyphen_values = true)]
+    #[arg(long, value_name = "OBJECTIVE", value_hint = clap::ValueHint::Other, allow_hyphen_values = true)]
     pub(crate) objective: Option<String>,
     /// Form of log records on stderr [default: human on a terminal, else json]
     #[arg(long, value_name = "FORM")]

@@ -52,6 +52,16 @@ fn tell(log: &EvalLog) {
         log.models.len(),
         log.outcomes.len()
     ));
+    for (column, meant) in reading.ignored() {
+        match meant {
+            Some(meant) => {
+                say(format_args!(
+                    "  column `{column}` is ignored; if it is meant as `{meant}`: --map {meant}={column}"
+                ));
+            }
+            None => say(format_args!("  column `{column}` is ignored")),
+        }
+    }
     for (reason, rejected) in &reading.rejected {
         say(format_args!("  {} rows rejected: {reason}", rejected.count));
         for example in &rejected.examples {

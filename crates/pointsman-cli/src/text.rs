@@ -77,7 +77,31 @@ pub(crate) fn training_summary(summary: &Summary) -> String {
             summary.dropped.join(", ")
         ));
     }
+    if !summary.too_few.is_empty() {
+        let counted = summary.too_few.iter().map(|(model, outcomes)| format!("{model} ({outcomes})"));
+        lines.push(format!(
+            "Left out, with fewer than 10 training outcomes (a name misspelt?): {}.",
+            counted.collect::<Vec<_>>().join(", ")
+        ));
+    }
     lines.join("\n")
+}
+
+/// Breaks at spaces, after at most `width` characters where that can be.
+pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let line = lines.last_mut().expect("never empty");
+        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > width {
+            lines.push(word.to_owned());
+        } else {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+    }
+    lines
 }
 
 /// What a benchmark says on a terminal: one row per router, notes, the verdict.
@@ -113,7 +137,8 @@ pub(crate) fn bench_table(report: &BenchReport) -> String {
     let notes = routers.iter().filter_map(|router| Some(format!("{}: {}", router.name, router.note.as_ref()?)));
     lines.push(notes.collect::<Vec<_>>().join("; "));
     lines.extend(left_out(report));
-    lines.push(format!("\n{}", strong(&report.verdict)));
+    lines.push(String::new());
+    lines.extend(wrap(&report.verdict, 110).iter().map(strong));
     lines.join("\n")
 }
 

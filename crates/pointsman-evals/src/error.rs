@@ -270,7 +270,7 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::UnknownForm { .. } => {
-                Some("name the file *.parquet, *.csv, *.tsv or *.jsonl after what it holds".into())
+                Some("name the file *.parquet, *.csv, *.tsv or *.jsonl after what it holds; a router is no log".into())
             }
             Self::NothingFound { is_folder: true, .. } => Some(
                 "it is searched for *.parquet, *.csv, *.tsv and *.jsonl, the last three also as .gz and .zst".into(),
@@ -291,6 +291,9 @@ impl Error {
                 if column.starts_with("prompt or") && found.iter().any(|name| name == "prompt_id") =>
             {
                 Some("join the texts by prompt_id with `--prompts FILE`".into())
+            }
+            Self::MissingColumn { column, .. } if column.ends_with("_usd_per_mtok") => {
+                Some("a price list has the columns model,input_usd_per_mtok,output_usd_per_mtok".into())
             }
             Self::MissingColumn { column, nearest, .. } => Some(match nearest {
                 Some(nearest) => format!(
@@ -432,7 +435,7 @@ mod tests {
             (Error::Write { file: file(), source: Box::new(not_found()) }, "`log.csv`: cannot be written", None),
             (Error::NoFiles, "no evaluation log was named: expected at least one file", None),
             (Error::EmptyFile { file: file() }, "`log.csv`: the file is empty", None),
-            (Error::UnknownForm { file: file() }, "`log.csv`: unknown form, expected .parquet, .csv, .tsv or .jsonl", Some("name the file *.parquet, *.csv, *.tsv or *.jsonl after what it holds")),
+            (Error::UnknownForm { file: file() }, "`log.csv`: unknown form, expected .parquet, .csv, .tsv or .jsonl", Some("name the file *.parquet, *.csv, *.tsv or *.jsonl after what it holds; a router is no log")),
             (Error::NothingFound { named: "l*".into(), is_folder: false }, "`l*`: no file matches", Some("`*` stands for any part of one name, `**` for any folders")),
             (Error::NothingFound { named: "l".into(), is_folder: true }, "`l`: the folder holds no evaluation log", Some("it is searched for *.parquet, *.csv, *.tsv and *.jsonl, the last three also as .gz and .zst")),
             (Error::Truncated { file: file(), form: "gzip" }, "`log.csv`: the gzip stream is cut short", Some("copy or download the file again")),

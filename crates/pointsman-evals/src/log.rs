@@ -200,3 +200,14 @@ impl Rejected {
         }
     }
 }
+
+impl Reading {
+    /// Columns that were passed over, each with the column of the evaluation log that may have been meant.
+    pub fn ignored(&self) -> impl Iterator<Item = (&str, Option<String>)> {
+        self.ignored_columns.iter().map(|name| {
+            let known = crate::columns::Column::ALL.map(crate::columns::Column::name);
+            let meant = crate::nearest::nearest(name, known, 1).pop();
+            (name.as_str(), meant)
+        })
+    }
+}

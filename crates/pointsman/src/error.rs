@@ -149,7 +149,10 @@ impl Error {
     /// What to do about it, for people; `None` where the message says it all.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::NotSafetensors { .. } | Self::Checksum { .. } | Self::MissingTensor { .. } => {
+            Self::NotSafetensors { .. } => Some(
+                "expected a router made by `pointsman train`; if it is one, it is damaged: copy it again, or train a new one",
+            ),
+            Self::Checksum { .. } | Self::MissingTensor { .. } => {
                 Some("the file is damaged or was not made by pointsman: copy it again, or train a new one")
             }
             Self::NoDocument { .. } => Some("give a router made by `pointsman train`"),

@@ -233,7 +233,7 @@ pub struct PowerReport {
     pub needed_for_one_point: u64,
 }
 
-/// What follows from an inspection; [`mod@super::verdict`] has the rules.
+/// What follows from an inspection; the module `verdict` has the rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Finding {

@@ -9,7 +9,7 @@ use pointsman_bench::report::IntervalReport;
 use crate::args::Inspect;
 use crate::reading::read_logs;
 use crate::terminal::{bar, print, show, strong};
-use crate::text::{percent, table, usd_per_thousand};
+use crate::text::{percent, table, usd_per_thousand, wrap};
 
 /// Rows of a table on one screen; JSON has all.
 const MOST_MODELS: usize = 11;
@@ -334,23 +334,6 @@ fn power(report: &InspectionReport) -> Vec<String> {
     };
     let needed = usize::try_from(p.needed_for_one_point).unwrap_or(usize::MAX);
     line("power", format_args!("{shown}; for one point it takes about {}", thousands(needed)))
-}
-
-/// Breaks at spaces, after at most `width` characters where that can be.
-fn wrap(text: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let line = lines.last_mut().expect("never empty");
-        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > width {
-            lines.push(word.to_owned());
-        } else {
-            if !line.is_empty() {
-                line.push(' ');
-            }
-            line.push_str(word);
-        }
-    }
-    lines
 }
 
 fn shorten(name: &str) -> String {

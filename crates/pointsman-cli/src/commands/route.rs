@@ -10,7 +10,7 @@ use pointsman::{
 use serde_json::{Value, json};
 
 use crate::args::Route;
-use crate::terminal::{print, show, strong};
+use crate::terminal::{bad, print, say, show, strong};
 use crate::text::{percent, table};
 
 /// Longest line that `--stdin` takes, in bytes.
@@ -33,6 +33,12 @@ pub(crate) fn run(args: &Route) -> anyhow::Result<()> {
     let prompt = args.prompt.as_deref().unwrap_or_default();
     let turns = [Turn::user(prompt)];
     let decision = bound.route(&Request::new(&turns), &limits, &mut scratch);
+    if decision.reason == pointsman::Reason::LimitsUnmet {
+        say(format_args!(
+            "{} no model keeps within the limits; this is the best static choice regardless (`serve` refuses)",
+            bad("warning:")
+        ));
+    }
     if args.json {
         print(serde_json::to_string_pretty(&decision_json(router.document(), &decision))?);
     } else if args.explain {
@@ -175,7 +181,7 @@ fn explanation(bound: &Bound, decision: &Decision<'_>) -> String {
                 percent(entry.quality),
                 format!("± {:.1}", 100.0 * entry.quality_se),
                 if entry.cost_usd.is_finite() { format!("{:.6}", entry.cost_usd) } else { "–".into() },
-                entry.excluded.map_or_else(String::new, |why| format!("{why:?}")),
+                entry.excluded.map_or_else(String::new, |why| json!(why).as_str().unwrap_or_default().to_owned()),
             ]
         })
         .collect();

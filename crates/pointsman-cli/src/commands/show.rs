@@ -52,13 +52,14 @@ fn text(document: &Document, identity: &str) -> String {
     });
     text.push_str(&table(&["model", "mean quality", "USD/1,000 calls", "ms", "outcomes"], rows.collect()));
     text.push_str("\n\nout-of-fold curve: what each λ (USD per unit of quality) should cost and bring\n");
+    let costs_known = document.statics.iter().any(|means| means.cost_usd.is_some());
     let rows = document.curve.iter().map(|point| {
         let favourite = point.shares.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
         let favourite = favourite
             .map_or_else(String::new, |(model, share)| format!("{} ({:.0} %)", document.models[model], 100.0 * share));
         vec![
             point.lambda.map_or("∞".into(), |lambda| format!("{lambda:.3e}")),
-            usd_per_thousand(point.cost),
+            if costs_known { usd_per_thousand(point.cost) } else { "–".into() },
             percent(point.quality),
             favourite,
         ]
