@@ -10,8 +10,8 @@ use crate::form::Form;
 /// The files behind what a user named, each once, in the order named.
 ///
 /// A name is taken as it stands if such a file exists. Else `*`, `?`, `[…]` and `**` make it a pattern. A folder, named
-/// or matched, stands for every file below it whose name tells a known form. Hidden files and folders are passed over;
-/// links to folders within folders are not followed. Files of one pattern or folder are sorted by path.
+/// or matched, stands for every file below it whose name tells a known form. Hidden files and folders are passed over,
+/// and `prices.csv`, which is no log; links to folders within folders are not followed. Files of one pattern or folder are sorted by path.
 ///
 /// # Errors
 ///
@@ -70,12 +70,16 @@ fn expand(pattern: &str, found: &mut Vec<PathBuf>) -> Result<(), Error> {
     Ok(())
 }
 
+/// What a price list is mostly called.
+const PRICES: &str = "prices.csv";
+
 fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), Error> {
     let io = |source| Error::Io { file: folder.to_owned(), source };
     for entry in std::fs::read_dir(folder).map_err(io)? {
         let entry = entry.map_err(io)?;
         let path = entry.path();
-        if entry.file_name().to_string_lossy().starts_with('.') {
+        let name = entry.file_name();
+        if name.to_string_lossy().starts_with('.') || name == PRICES {
             continue;
         }
         if entry.file_type().map_err(io)?.is_dir() {
@@ -94,9 +98,17 @@ mod tests {
     /// A folder with files of several names.
     fn folder() -> tempfile::TempDir {
         let folder = tempfile::tempdir().expect("temporary folder is writable");
-        for name in
-            ["b.csv", "a.jsonl.zst", "notes.txt", ".hidden.csv", "deep/er/c.tsv", ".git/d.csv", "x[1].csv", "x1.csv"]
-        {
+        for name in [
+            "b.csv",
+            "a.jsonl.zst",
+            "notes.txt",
+            ".hidden.csv",
+            "deep/er/c.tsv",
+            ".git/d.csv",
+            "deep/prices.csv",
+            "x[1].csv",
+            "x1.csv",
+        ] {
             let path = folder.path().join(name);
             std::fs::create_dir_all(path.parent().expect("below the folder")).expect("writable");
             std::fs::write(path, "x").expect("writable");

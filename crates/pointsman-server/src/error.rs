@@ -131,10 +131,10 @@ pub enum Error {
         excluded_by: Vec<&'static str>,
     },
     /// No endpoint has this path.
-    #[error("path: no such endpoint")]
+    #[error("path: no such endpoint here; `/openapi.json` lists them, and metrics are on the admin listener")]
     NotFound,
     /// The endpoint does not take this method.
-    #[error("method: not one that this endpoint takes")]
+    #[error("method: not one that this endpoint takes, see the header `allow`")]
     MethodNotAllowed,
     /// The body is compressed.
     #[error("content-encoding: expected identity")]

@@ -55,8 +55,11 @@ fn texts() {
             Error::NoCandidate { excluded_by: vec!["max_cost_usd", "min_quality"] },
             "no model keeps within the limits of the request: max_cost_usd, min_quality",
         ),
-        (Error::NotFound, "path: no such endpoint"),
-        (Error::MethodNotAllowed, "method: not one that this endpoint takes"),
+        (
+            Error::NotFound,
+            "path: no such endpoint here; `/openapi.json` lists them, and metrics are on the admin listener",
+        ),
+        (Error::MethodNotAllowed, "method: not one that this endpoint takes, see the header `allow`"),
         (Error::UnsupportedEncoding, "content-encoding: expected identity"),
         (Error::HeadersTooLarge { limit: 10 }, "headers: expected at most 10 bytes with the request line"),
         (Error::BodyTooLarge { limit: 10 }, "body: expected at most 10 bytes"),
