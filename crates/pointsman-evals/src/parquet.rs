@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fs::File;
-use std::io::Read;
+use std::io::{Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,6 +11,10 @@ use polars::prelude::{
     ArrowDataType, BooleanChunked, DataFrame, DataType, Float64Chunked, Int64Chunked, ParallelStrategy, ParquetReader,
     PlSmallStr, PolarsResult, SerReader, Series, StringChunked, TimeUnit,
 };
+
+use polars_parquet::parquet::metadata::RowGroupMetadata;
+use polars_parquet::parquet::page::CompressedPage;
+use polars_parquet::parquet::read::PageReader;
 
 use crate::columns::{Column, Slot};
 use crate::error::Error;
@@ -76,6 +80,7 @@ pub(crate) fn read(path: &Path, sink: &mut dyn Sink) -> Result<(), Error> {
     let mut done = 0;
     for row_group in row_groups {
         let rows = row_group.num_rows();
+        check_pages(path, &mut open()?, &row_group, &projection)?;
         one.num_rows = rows;
         one.row_groups = vec![row_group];
         let part = Arc::new(one.clone());
@@ -131,6 +136,34 @@ fn check_sizes(path: &Path, bytes: u64, metadata: &FileMetadata) -> Result<(), E
     }
     if rows != metadata.num_rows {
         return corrupt(format!("it declares {} rows, its row groups {rows}", metadata.num_rows));
+    }
+    Ok(())
+}
+
+/// Refuses pages whose headers cannot be true, of the columns that are read. The decoder allocates what a header says.
+fn check_pages(path: &Path, file: &mut File, row_group: &RowGroupMetadata, projection: &[usize]) -> Result<(), Error> {
+    let io = |source| Error::Io { file: path.to_owned(), source };
+    let corrupt = |what: &str| Err(Error::CorruptParquet { file: path.to_owned(), problem: format!("a page {what}") });
+    let rows = row_group.num_rows();
+    for column in projection.iter().filter_map(|&column| row_group.parquet_columns().get(column)) {
+        let range = column.byte_range();
+        let mut bytes = Vec::new();
+        file.seek(SeekFrom::Start(range.start)).map_err(io)?;
+        file.take(range.end - range.start).read_to_end(&mut bytes).map_err(io)?;
+        let declared = usize::try_from(column.uncompressed_size()).unwrap_or(0);
+        let most = bytes.len();
+        let mut seen = 0_usize;
+        let mut pages = PageReader::new(Cursor::new(bytes.into()), column, Vec::new(), most);
+        while let Some(page) = decode(path, || pages.next().transpose().map_err(Into::into))? {
+            let CompressedPage::Data(page) = page else { continue };
+            seen = seen.saturating_add(page.num_values());
+            if seen > rows {
+                return corrupt("declares more values than its row group has rows");
+            }
+            if page.uncompressed_size() > declared {
+                return corrupt("declares more bytes than its column");
+            }
+        }
     }
     Ok(())
 }
@@ -194,7 +227,6 @@ fn check_frame(path: &Path) -> Result<u64, Error> {
     }
     let mut last = [0; 4];
     if bytes >= 12 {
-        use std::io::{Seek, SeekFrom};
         file.seek(SeekFrom::End(-4)).map_err(io)?;
         file.read_exact(&mut last).map_err(io)?;
     }
