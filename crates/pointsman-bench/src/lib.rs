@@ -27,6 +27,7 @@
 //! |---|---|
 //! | [`options`] | what a benchmark is told |
 //! | [`report`] | what it found, as JSON |
+//! | [`wording`] | numbers as people write them |
 //! | [`verdict`](mod@verdict) | the finding in one plain sentence |
 //! | [`html`] | the report as one self-contained page |
 //! | [`inspection`] | whether routing can pay, before anything is trained |
@@ -54,7 +55,7 @@ pub mod report;
 mod router;
 mod sweep;
 pub mod verdict;
-mod wording;
+pub mod wording;
 
 #[cfg(test)]
 mod testing;

@@ -50,6 +50,12 @@ fn file(dir: &tempfile::TempDir, name: &str, text: &str) -> PathBuf {
     path
 }
 
+/// Predictions of a router that knows every prompt's task and what each model is worth there.
+fn informed(dir: &tempfile::TempDir, log: &EvalLog) -> PathBuf {
+    let worth = |i: usize, m: usize| MODELS[m].2[log.prompts[i].task.expect("a task") as usize];
+    quality_file(dir, "informed.csv", log, |_| true, worth)
+}
+
 #[test]
 fn every_baseline_is_there_and_in_order() {
     let log = log(800, 400, 1);
@@ -115,13 +121,7 @@ fn constant_and_noise_score_the_zero_router() {
 fn knowledge_of_the_task_beats_the_mix() {
     let log = log(1_500, 600, 3);
     let dir = tempfile::tempdir().expect("a directory");
-    let informed = quality_file(
-        &dir,
-        "informed.csv",
-        &log,
-        |_| true,
-        |i, m| MODELS[m].2[log.prompts[i].task.expect("a task") as usize],
-    );
+    let informed = informed(&dir, &log);
     let report = bench(&log, &quick(), &[informed]).expect("valid");
     assert!(aiq(&report, "informed") > aiq(&report, "zero_router") + 0.02);
     assert!(report.verdict.starts_with("Routing is worth it here"), "{}", report.verdict);
@@ -500,13 +500,7 @@ fn the_reliability_of_constant_predictions_is_one_bin_per_model() {
 fn tasks_tell_the_paired_difference_to_the_best_single_model() {
     let log = log(800, 400, 19);
     let dir = tempfile::tempdir().expect("a directory");
-    let informed = quality_file(
-        &dir,
-        "informed.csv",
-        &log,
-        |_| true,
-        |i, m| MODELS[m].2[log.prompts[i].task.expect("a task") as usize],
-    );
+    let informed = informed(&dir, &log);
     let report = bench(&log, &quick(), &[informed]).expect("valid");
     for task in &report.tasks {
         let gain = task.gain["informed"];

@@ -1,31 +1,31 @@
-//! Numbers as people write them, for sentences and pages alike.
+//! Numbers as people write them, for sentences, pages and terminals alike.
 
 use crate::report::IntervalReport;
 
 /// Quality on a scale of 100, one decimal.
-pub(crate) fn points(quality: f64) -> String {
+pub fn points(quality: f64) -> String {
     format!("{:.1}", 100.0 * quality)
 }
 
 /// The same with its sign.
-pub(crate) fn signed_points(quality: f64) -> String {
+pub fn signed_points(quality: f64) -> String {
     let text = format!("{:+.1}", 100.0 * quality);
     if text == "-0.0" { "+0.0".to_owned() } else { text.replace('-', "−") }
 }
 
 /// `−1.0 to +3.0`
-pub(crate) fn signed_range(interval: &IntervalReport) -> String {
+pub fn signed_range(interval: &IntervalReport) -> String {
     format!("{} to {}", signed_points(interval.low), signed_points(interval.high))
 }
 
 /// A share in per cent, without decimals.
-pub(crate) fn percent(share: f64) -> String {
+pub fn percent(share: f64) -> String {
     let text = format!("{:.0}", 100.0 * share);
     if text == "-0" { "0".to_owned() } else { text.replace('-', "−") }
 }
 
 /// `12,345,678`
-pub(crate) fn thousands(n: usize) -> String {
+pub fn thousands(n: usize) -> String {
     let digits = n.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (i, c) in digits.chars().enumerate() {

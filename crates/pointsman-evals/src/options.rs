@@ -158,6 +158,14 @@ pub struct Progress {
     pub bytes_total: u64,
 }
 
+impl Progress {
+    /// Before the first of files of these lengths.
+    pub(crate) fn start(lengths: &[u64]) -> Self {
+        let bytes_total = lengths.iter().sum();
+        Self { file: String::new(), file_idx: 0, n_files: lengths.len(), rows: 0, bytes_done: 0, bytes_total }
+    }
+}
+
 fn check_target(target: &str, column: &str) -> Result<(), Error> {
     let known = Column::from_name(target).is_some()
         || target == "context"

@@ -90,14 +90,7 @@ pub fn prompts(
     let files = resolve_paths(files)?;
     let lengths = lengths(&files)?;
     let mapper = Mapper::new(options);
-    let now = Progress {
-        file: String::new(),
-        file_idx: 0,
-        n_files: files.len(),
-        rows: 0,
-        bytes_done: 0,
-        bytes_total: lengths.iter().sum(),
-    };
+    let now = Progress::start(&lengths);
     let mut chunks = Chunks {
         seen: HashSet::new(),
         last: None,

@@ -58,14 +58,7 @@ pub fn read(files: &[PathBuf], options: &ReadOptions, progress: &mut dyn FnMut(&
     let files = resolve_paths(files)?;
     let lengths = lengths(&files)?;
     let mut builder = Builder::new(options, prices);
-    let mut progress_now = Progress {
-        file: String::new(),
-        file_idx: 0,
-        n_files: files.len(),
-        rows: 0,
-        bytes_done: 0,
-        bytes_total: lengths.iter().sum(),
-    };
+    let mut progress_now = Progress::start(&lengths);
     let mut before = 0;
     for (file_idx, file) in files.iter().enumerate() {
         progress_now.file = file.display().to_string();

@@ -4,25 +4,9 @@
 pub(crate) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     // A key is a word; what is longer than any is not worth a comparison.
     let name: String = name.chars().take(40).collect::<String>().to_lowercase();
-    let scored = known.iter().map(|key| (distance(&name, key), *key));
+    let scored = known.iter().map(|key| (strsim::levenshtein(&name, key), *key));
     let (distance, key) = scored.min()?;
     (distance <= name.chars().count().max(key.len()) / 2).then_some(key)
-}
-
-/// Levenshtein distance.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(row[j] + 1).min(row[j + 1] + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use pointsman_bench::PromptListing;
 use pointsman_bench::inspection::{
     InspectOptions, InspectionReport, ModelReport, OracleReport, TaskInspection, TaskTableReport, inspect,
 };
-use pointsman_bench::report::IntervalReport;
+use pointsman_bench::wording::{signed_points, signed_range, thousands};
 
 use crate::args::Inspect;
 use crate::reading::read_logs;
@@ -200,7 +200,7 @@ fn tasks(report: &InspectionReport) -> Vec<String> {
             format!("{:.1}", 100.0 * t.quality),
             if t.best_single_quality.is_nan() { "–".into() } else { format!("{:.1}", 100.0 * t.best_single_quality) },
             match t.margin {
-                Some(m) if !same => format!("{} ± {:.1}", signed(m.value), 50.0 * (m.high - m.low)),
+                Some(m) if !same => format!("{} ± {:.1}", signed_points(m.value), 50.0 * (m.high - m.low)),
                 _ => "–".into(),
             },
         ]
@@ -253,10 +253,13 @@ fn worth(report: &InspectionReport) -> Vec<String> {
 
 fn told_the_task(table: &TaskTableReport, single: &str) -> String {
     let gain = &table.quality_gain;
-    let mut parts =
-        vec![format!("cross-validated: {} points of quality over {single} ({})", signed(gain.value), range(gain))];
+    let mut parts = vec![format!(
+        "cross-validated: {} points of quality over {single} ({})",
+        signed_points(gain.value),
+        signed_range(gain)
+    )];
     if let Some(gain) = &table.aiq_gain {
-        parts.push(format!("at equal cost {} over the best mix ({})", signed(gain.value), range(gain)));
+        parts.push(format!("at equal cost {} over the best mix ({})", signed_points(gain.value), signed_range(gain)));
     }
     if let (Some(saving), Some(change)) = (&table.saving, &table.quality_change)
         && saving.value.abs() > 0.005
@@ -266,8 +269,8 @@ fn told_the_task(table: &TaskTableReport, single: &str) -> String {
             whole(-saving.value),
             whole(-saving.high),
             whole(-saving.low),
-            signed(change.value),
-            range(change)
+            signed_points(change.value),
+            signed_range(change)
         ));
     }
     parts.join("; ")
@@ -343,30 +346,9 @@ fn shorten(name: &str) -> String {
     name.chars().take(MOST_CHARS - 1).chain(['…']).collect()
 }
 
-fn signed(quality: f64) -> String {
-    let text = format!("{:+.1}", 100.0 * quality);
-    if text == "-0.0" { "+0.0".to_owned() } else { text.replace('-', "−") }
-}
-
 /// A change in per cent, without decimals.
 fn whole(share: f64) -> String {
     format!("{:+.0}", 100.0 * share).replace('-', "−")
-}
-
-fn range(interval: &IntervalReport) -> String {
-    format!("{} to {}", signed(interval.low), signed(interval.high))
-}
-
-fn thousands(n: usize) -> String {
-    let digits = n.to_string();
-    let mut text = String::new();
-    for (i, c) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(c);
-    }
-    text
 }
 
 #[cfg(test)]
@@ -377,8 +359,8 @@ mod tests {
     fn numbers_read_as_people_write_them() {
         assert_eq!(thousands(1_234_567), "1,234,567");
         assert_eq!(thousands(999), "999");
-        assert_eq!(signed(-0.012), "−1.2");
-        assert_eq!(signed(-0.000_1), "+0.0");
+        assert_eq!(signed_points(-0.012), "−1.2");
+        assert_eq!(signed_points(-0.000_1), "+0.0");
     }
 
     #[test]
