@@ -4,48 +4,86 @@
 use std::collections::BTreeMap;
 
 use pointsman::artifact::{
-    Artifact, CostHead, CostTarget, CurvePoint, DecisionRule, Dimensions, Document, ListPrice, Mode, Provenance,
+    Artifact, CostHead, CostTarget, CurvePoint, DecisionRule, Dimensions, Document, LEAF, ListPrice, Mode, Provenance,
     SCHEMA_VERSION, StaticMeans, TaskProfile, TaskSource, Weights,
 };
 use pointsman::features::{FEATURE_VERSION, SURFACE_SIGNALS};
+use pointsman::vocabulary::Vocabulary;
+use pointsman::{Features, Featuriser, Request, Turn};
 
 /// Tasks of the artifacts made here: what the real multi-task logs have.
 pub const TASKS: usize = 14;
 
-const BUCKET_BITS: u32 = 16;
-const EMBEDDING: usize = 32;
-const HIDDEN: usize = 24;
-const SEEN_BITS: u32 = 18;
+/// Slots of the vocabulary: 2 to this power, three quarters of them full.
+const VOCABULARY_BITS: u32 = 17;
+
+/// Trees, and the depth of every one of them.
+const TREES: usize = 80;
+const DEPTH: u32 = 8;
 
 /// A valid artifact over `k` models with random weights: it predicts nonsense at the speed of a real one.
 pub fn artifact(k: usize, seed: u64) -> Artifact {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut floats = |n: usize, scale: f32| -> Vec<f32> { (0..n).map(|_| (random.f32() - 0.5) * scale).collect() };
-    let level = SURFACE_SIGNALS + TASKS + 1;
-    let encoder = EMBEDDING + SURFACE_SIGNALS;
-    let weights = Weights {
-        table_scale: vec![0.01],
+    let document = document(k);
+    let signals = SURFACE_SIGNALS + TASKS;
+    let columns = TASKS + k + 1;
+    let mut weights = Weights {
+        table_scale: vec![0.01; columns],
         surface_mean: floats(SURFACE_SIGNALS, 1.0),
         surface_scale: vec![1.0; SURFACE_SIGNALS],
-        task_weight: floats(TASKS * encoder, 1.0),
-        task_bias: floats(TASKS, 1.0),
-        outcome_weight: floats(k * encoder, 0.5),
-        outcome_bias: floats(k, 1.0),
-        level_hidden_weight: floats(HIDDEN * level, 0.5),
-        level_hidden_bias: floats(HIDDEN, 0.5),
-        level_output_weight: floats(HIDDEN, 0.5),
-        level_linear_weight: floats(level, 0.2),
-        intercept: floats(k, 1.0),
-        intercept_variance: vec![0.001; k],
-        contrast_center: vec![1.0 / TASKS as f32; TASKS],
-        contrast_weight: floats(k * TASKS, 1.0),
-        contrast_variance: vec![0.01; k * TASKS],
-        cost_weight: floats(k * level, 0.1),
-        latency_weight: Vec::new(),
-        seen: vec![0xff; (1 << SEEN_BITS) / 8],
-        table: (0..EMBEDDING << BUCKET_BITS).map(|_| random.i8(..)).collect(),
+        lexical_surface: floats((TASKS + k) * SURFACE_SIGNALS, 0.1),
+        lexical_bias: floats(TASKS + k, 1.0),
+        posterior_weight: floats(TASKS * signals, 1.0),
+        posterior_bias: floats(TASKS, 1.0),
+        contrast: floats(TASKS * k, 0.2),
+        contrast_variance: vec![0.001; TASKS * k],
+        residual_variance: vec![0.1; k],
+        leaf_scale: vec![0.001; k],
+        cost_weight: floats(k * (signals + 1), 0.1),
+        ..Weights::neutral(&document)
     };
-    Artifact { document: document(k), weights }
+    // The vocabulary holds the words of the texts below, and as many more as fill it.
+    let mut features = Features::default();
+    let mut known: Vec<u64> = (0..3 << (VOCABULARY_BITS - 2)).map(|_| random.u64(..)).collect();
+    for (place, text) in texts(4_000, 40, seed).iter().enumerate() {
+        Featuriser::new().featurise(&Request::new(&[Turn::user(text)]), &mut features);
+        let room = known.len() / 40;
+        for (slot, hash) in known[place * room..(place + 1) * room].iter_mut().zip(features.main()) {
+            *slot = *hash;
+        }
+    }
+    weights.vocabulary = Vocabulary::build(&known);
+    weights.vocabulary.truncate(1 << VOCABULARY_BITS);
+    weights.table = (0..columns << VOCABULARY_BITS).map(|_| random.i8(..)).collect();
+    for row in weights.table.chunks_exact_mut(columns) {
+        row[columns - 1] = random.i8(10..);
+    }
+    for tree in 0..TREES {
+        weights.root.push(number(tree * NODES));
+        for node in 0..NODES {
+            let inner = node < (1 << DEPTH) - 1;
+            weights.node_signal.push(if inner { random.u16(..number_of_signals()) } else { LEAF });
+            weights.node_threshold.push(if inner { random.f32() - 0.5 } else { 0.0 });
+            let leaf = (tree << DEPTH) + node - if inner { 0 } else { (1 << DEPTH) - 1 };
+            weights.node_child.push(number(if inner { tree * NODES + 2 * node + 1 } else { leaf }));
+        }
+    }
+    weights.leaf = (0..(TREES << DEPTH) * k).map(|_| random.i8(..)).collect();
+    weights.leaf_rarity = vec![0.02; TREES << DEPTH];
+    Artifact { document, weights }
+}
+
+/// Nodes of one tree.
+const NODES: usize = (2 << DEPTH) - 1;
+
+/// Signals that nodes look at: surface, tasks, mean outcome logit.
+fn number_of_signals() -> u16 {
+    u16::try_from(SURFACE_SIGNALS + TASKS + 1).expect("fewer than 100 signals")
+}
+
+fn number(n: usize) -> u32 {
+    u32::try_from(n).expect("a forest of fewer than 2^32 nodes")
 }
 
 fn document(k: usize) -> Document {
@@ -56,12 +94,18 @@ fn document(k: usize) -> Document {
         feature_version: FEATURE_VERSION,
         tasks: (0..TASKS).map(|task| format!("task-{task:02}")).collect(),
         task_source: TaskSource::Labels,
-        dimensions: Dimensions { bucket_bits: BUCKET_BITS, embedding: EMBEDDING, hidden: HIDDEN, seen_bits: SEEN_BITS },
+        dimensions: Dimensions {
+            vocabulary_bits: VOCABULARY_BITS,
+            outcomes: k,
+            trees: TREES,
+            nodes: TREES * NODES,
+            leaves: TREES << DEPTH,
+        },
         decision: DecisionRule {
             mode: Mode::Learned,
+            trust: 0.75,
             confidence: 0.5,
             novelty_limit: 0.9,
-            blend: 0.7,
             default_lambda: None,
         },
         costs: vec![CostHead { target: CostTarget::OutputTokens, base_tokens: 0.0, tokens_per_char: 0.25 }; k],

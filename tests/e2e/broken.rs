@@ -54,7 +54,7 @@ fn bench() -> Workbench {
     damaged[last] ^= 1;
     bench.write("damaged.safetensors", damaged);
     bench.write("bad.toml", "bucket_bit = 3\n");
-    bench.write("small.toml", "bucket_bits = 3\n");
+    bench.write("small.toml", "vocabulary_bits = 3\n");
     bench.write("prices.csv", "model,input_usd_per_mtok,output_usd_per_mtok\naster,-1,2\n");
     bench
 }
@@ -127,7 +127,7 @@ fn flags_of_train() {
         (&["train", "log.csv", "-o", "new.safetensors", "--task", "no-such-task"], &["--task"]),
         (&["train", "log.csv", "-o", "new.safetensors", "--recipe", "gone.toml"], &["gone.toml"]),
         (&["train", "log.csv", "-o", "new.safetensors", "--recipe", "bad.toml"], &["bad.toml", "bucket_bit"]),
-        (&["train", "log.csv", "-o", "new.safetensors", "--recipe", "small.toml"], &["bucket_bits", "8 to 20"]),
+        (&["train", "log.csv", "-o", "new.safetensors", "--recipe", "small.toml"], &["vocabulary_bits", "8 to 20"]),
         (&["train", "log.csv", "-o", "new.safetensors", "--effort", "lots"], &["lots", "quick"]),
         (&["train", "log.csv", "-o", "new.safetensors", "--seed", "-1"], &["-1"]),
         (&["train", "log.csv", "-o", "new.safetensors", "--map", "promt=question"], &["promt", "prompt"]),

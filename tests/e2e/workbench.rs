@@ -11,11 +11,10 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// The committed artifact; it knows the first three models of the synthetic log.
-const FIXTURE: &[u8] = include_bytes!("../formats/fixtures/router-v1.safetensors");
+const FIXTURE: &[u8] = include_bytes!("../formats/fixtures/router-v2.safetensors");
 
 /// A recipe of the least work.
-const TINY_RECIPE: &str =
-    "effort = \"quick\"\nbucket_bits = 8\nembedding = 4\nencoder_epochs = 2\nhidden = 4\nlevel_epochs = 2\n";
+const TINY_RECIPE: &str = "effort = \"quick\"\nvocabulary_bits = 8\ntrees = 8\ndepth = 4\n";
 
 /// How a run of the binary ended.
 #[derive(Debug)]

@@ -9,8 +9,8 @@ fn expected() -> Expected {
 }
 
 #[test]
-fn version_1_predicts_the_same_bits() {
-    let router = Router::from_bytes(ARTIFACT).expect("version 1 opens");
+fn version_2_predicts_the_same_bits() {
+    let router = Router::from_bytes(ARTIFACT).expect("version 2 opens");
     let expected = expected();
     assert_eq!(router.identity(), expected.identity);
     assert_eq!(expected.prompts.len(), PROMPTS.len());
@@ -33,8 +33,8 @@ fn the_fixture_is_worth_comparing_with() {
 }
 
 #[test]
-fn version_1_is_written_as_it_was_read() {
-    let artifact = Artifact::from_bytes(ARTIFACT, "fixture").expect("version 1 opens");
+fn version_2_is_written_as_it_was_read() {
+    let artifact = Artifact::from_bytes(ARTIFACT, "fixture").expect("version 2 opens");
     let bytes = artifact.to_bytes().expect("what opened can be written");
     assert_eq!(identity(&bytes), expected().identity);
 }

@@ -77,8 +77,8 @@ fn two_swapped_tensors_of_one_shape() {
     let artifact = Artifact::from_bytes(ARTIFACT, "fixture").expect("the fixture opens");
     let document = artifact.document.tensors_sha256.clone();
     let mut weights = artifact.weights.clone();
-    std::mem::swap(&mut weights.outcome_bias, &mut weights.intercept);
-    assert_ne!(weights.outcome_bias, weights.intercept, "the two differ, or swapping shows nothing");
+    std::mem::swap(&mut weights.mean, &mut weights.residual_variance);
+    assert_ne!(weights.mean, weights.residual_variance, "the two differ, or swapping shows nothing");
     let swapped = Artifact { document: artifact.document, weights }.to_bytes().expect("the swapped artifact is valid");
     let there = data_offset(ARTIFACT);
     let mut bytes = ARTIFACT.to_vec();

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use pointsman::Error;
-use pointsman::artifact::{Artifact, Document, SCHEMA_VERSION, Weights, identity};
+use pointsman::artifact::{Artifact, Document, LEAF, SCHEMA_VERSION, Weights, identity};
 use pointsman::features::FEATURE_VERSION;
 use pointsman_tests::fixture::ARTIFACT;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
@@ -79,13 +79,14 @@ fn documents_outside_their_domains() {
     let edits: Vec<Edit> = vec![
         ("models", |document| document.models[1] = document.models[0].clone()),
         ("tasks", |document| document.tasks.clear()),
-        ("dimensions.bucket_bits", |document| document.dimensions.bucket_bits = 64),
-        ("dimensions.embedding", |document| document.dimensions.embedding = usize::MAX),
-        ("dimensions.hidden", |document| document.dimensions.hidden = 0),
-        ("dimensions.seen_bits", |document| document.dimensions.seen_bits = 0),
+        ("dimensions.vocabulary_bits", |document| document.dimensions.vocabulary_bits = 64),
+        ("dimensions.outcomes", |document| document.dimensions.outcomes = 0),
+        ("dimensions.trees", |document| document.dimensions.trees = usize::MAX),
+        ("dimensions.nodes", |document| document.dimensions.nodes = usize::MAX),
+        ("dimensions.leaves", |document| document.dimensions.leaves = usize::MAX),
+        ("decision.trust", |document| document.decision.trust = -0.1),
         ("decision.confidence", |document| document.decision.confidence = -1.0),
         ("decision.novelty_limit", |document| document.decision.novelty_limit = 1.5),
-        ("decision.blend", |document| document.decision.blend = -0.1),
         ("decision.default_lambda", |document| document.decision.default_lambda = Some(-1.0)),
         ("costs", |document| document.costs.truncate(1)),
         ("costs.tokens_per_char", |document| document.costs[0].tokens_per_char = -1.0),
@@ -115,20 +116,36 @@ fn numbers_that_json_cannot_hold() {
 #[test]
 fn weights_that_are_no_numbers() {
     for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e7] {
-        let error = refused_weights(|weights| weights.outcome_weight[0] = bad);
-        assert!(matches!(&error, Error::OutOfDomain { field, .. } if field == "outcome.weight"), "{error}");
+        let error = refused_weights(|weights| weights.contrast[0] = bad);
+        assert!(matches!(&error, Error::OutOfDomain { field, .. } if field == "table.contrast"), "{error}");
     }
-    let error = refused_weights(|weights| weights.intercept_variance[0] = -1.0);
-    assert!(matches!(&error, Error::OutOfDomain { field, .. } if field == "contrast.intercept_variance"), "{error}");
+    let error = refused_weights(|weights| weights.contrast_variance[0] = -1.0);
+    assert!(matches!(&error, Error::OutOfDomain { field, .. } if field == "table.variance"), "{error}");
     let error = refused_weights(|weights| weights.table_scale[0] = 0.0);
     assert!(matches!(&error, Error::OutOfDomain { field, .. } if field == "lexical.scale"), "{error}");
 }
 
 #[test]
+fn forests_with_paths_that_do_not_end_in_a_leaf() {
+    let inner = artifact().weights.node_signal.iter().position(|signal| *signal != LEAF).expect("a tree with a split");
+    let leaf = artifact().weights.node_signal.iter().position(|signal| *signal == LEAF).expect("a leaf");
+    let field_of = |edit: &dyn Fn(&mut Weights)| match refused_weights(edit) {
+        Error::OutOfDomain { field, .. } => field,
+        other => panic!("{other}"),
+    };
+    for child in [0, u32::try_from(inner).expect("a small forest"), u32::MAX - 1, u32::MAX] {
+        assert_eq!(field_of(&|weights| weights.node_child[inner] = child), "forest.child");
+    }
+    assert_eq!(field_of(&|weights| weights.node_child[leaf] = u32::MAX), "forest.child");
+    assert_eq!(field_of(&|weights| weights.node_signal[inner] = 1_000), "forest.signal");
+    assert_eq!(field_of(&|weights| weights.root[0] = u32::MAX), "forest.root");
+}
+
+#[test]
 fn wrong_shapes() {
-    let error = refused_document(|document| document.dimensions.hidden += 1);
-    assert!(matches!(error, Error::TensorShape { tensor: "level.hidden_weight", .. }), "{error}");
-    for tensor in ["task.bias", "lexical.table", "novelty.seen"] {
+    let error = refused_document(|document| document.dimensions.nodes += 1);
+    assert!(matches!(error, Error::TensorShape { tensor: "forest.signal", .. }), "{error}");
+    for tensor in ["posterior.bias", "lexical.table", "forest.root", "forest.signal"] {
         let bytes = with_tensors(|tensors| {
             let (_, view) = tensors.iter_mut().find(|(name, _)| name == tensor).expect("the tensor is there");
             // The same bytes under a shape of one axis more.
@@ -149,7 +166,7 @@ fn wrong_shapes() {
 fn missing_tensors() {
     let names: Vec<String> =
         SafeTensors::deserialize(ARTIFACT).expect("safetensors").names().into_iter().map(ToString::to_string).collect();
-    assert_eq!(names.len(), 20);
+    assert_eq!(names.len(), 22);
     for name in names {
         let error = refused(&with_tensors(|tensors| tensors.retain(|(other, _)| *other != name)));
         assert!(matches!(error, Error::MissingTensor { tensor, .. } if tensor == name), "{error}");
@@ -159,7 +176,7 @@ fn missing_tensors() {
 #[test]
 fn tensors_of_another_router_under_this_document() {
     let mut other = artifact();
-    other.weights.outcome_bias[0] += 0.5;
+    other.weights.lexical_bias[0] += 0.5;
     let other = other.to_bytes().expect("another valid router");
     let (_, header) = SafeTensors::read_metadata(ARTIFACT).expect("the fixture is safetensors");
     let tensors = SafeTensors::deserialize(&other).expect("safetensors").tensors();

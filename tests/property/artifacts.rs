@@ -31,7 +31,7 @@ fn artifact() -> impl Strategy<Value = Artifact> {
         document.prices.clear();
         document.provenance.seed = seed;
         document.decision.confidence = numbers[0].1;
-        document.decision.blend = numbers[1].0;
+        document.decision.trust = numbers[1].0;
         document.decision.default_lambda = Some(numbers[2].1);
         document.statics[0] =
             StaticMeans { quality: numbers[3].0, cost_usd: Some(numbers[3].1), latency_ms: None, outcomes: 7 };
@@ -40,7 +40,7 @@ fn artifact() -> impl Strategy<Value = Artifact> {
         document.curve = numbers.iter().map(point).collect();
         document.provenance.metrics.insert("any".into(), -numbers[4].1);
         let data = &mut artifact.weights;
-        for (old, new) in data.outcome_weight.iter_mut().zip(&weights) {
+        for (old, new) in data.contrast.iter_mut().zip(&weights) {
             *old = *new;
         }
         for (old, new) in data.contrast_variance.iter_mut().zip(&weights) {

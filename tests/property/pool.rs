@@ -26,6 +26,9 @@ fn reordered(artifact: &Artifact, order: &[usize]) -> Artifact {
         let width = values.len() / order.len();
         order.iter().flat_map(|&model| values[model * width..(model + 1) * width].to_vec()).collect()
     }
+    fn columns<T: Copy>(values: &[T], order: &[usize]) -> Vec<T> {
+        values.chunks_exact(order.len()).flat_map(|row| order.iter().map(|&model| row[model])).collect()
+    }
     let old = &artifact.document;
     let point = |point: &pointsman::artifact::CurvePoint| {
         let mut point = point.clone();
@@ -49,12 +52,12 @@ fn reordered(artifact: &Artifact, order: &[usize]) -> Artifact {
     };
     let old = &artifact.weights;
     let weights = Weights {
-        outcome_weight: rows(&old.outcome_weight, order),
-        outcome_bias: rows(&old.outcome_bias, order),
-        intercept: rows(&old.intercept, order),
-        intercept_variance: rows(&old.intercept_variance, order),
-        contrast_weight: rows(&old.contrast_weight, order),
-        contrast_variance: rows(&old.contrast_variance, order),
+        mean: rows(&old.mean, order),
+        contrast: columns(&old.contrast, order),
+        contrast_variance: columns(&old.contrast_variance, order),
+        leaf: columns(&old.leaf, order),
+        leaf_scale: rows(&old.leaf_scale, order),
+        residual_variance: rows(&old.residual_variance, order),
         cost_weight: rows(&old.cost_weight, order),
         latency_weight: rows(&old.latency_weight, order),
         ..old.clone()
@@ -93,9 +96,8 @@ proptest! {
             router.predict(&scratch.features, &mut scratch.predictions);
             qualities.push(router.models().iter().cloned().zip(scratch.predictions.quality).collect());
         }
-        // Not bit for bit: the level sees the mean of the lexical logits, a sum in the order of the models.
         for (model, quality) in &qualities[0] {
-            prop_assert!((quality - qualities[1][model]).abs() < 1e-5, "{} of {:?}", model, qualities);
+            prop_assert_eq!(quality.to_bits(), qualities[1][model].to_bits(), "{} of {:?}", model, qualities);
         }
     }
 }

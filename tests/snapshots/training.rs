@@ -17,7 +17,7 @@ fn every_text() {
         Error::TooFew { what: "prompts", expected: 30, got: 12 },
         Error::TooFew { what: "models", expected: 2, got: 1 },
         syntax,
-        Error::BadRecipe { field: "embedding", expected: "4 to 256", got: "2".into() },
+        Error::BadRecipe { field: "trees", expected: "0 to 1000", got: "2000".into() },
         Error::Prompt { prompt_id: "p-17".into(), source: pointsman::Error::NoMessages },
         Error::Clustering("no convergence".into()),
         Error::Artifact(pointsman::Error::EmptyPool),
@@ -42,10 +42,12 @@ fn as_they_come_about() {
     errors.push("lots".parse::<Effort>().expect_err("no such effort"));
     let base = RecipeSettings::default;
     for settings in [
-        RecipeSettings { bucket_bits: 7, ..base() },
-        RecipeSettings { word_dropout: f64::NAN, ..base() },
-        RecipeSettings { table_rate: 0.0, ..base() },
-        RecipeSettings { encoder_epochs: 0, ..base() },
+        RecipeSettings { vocabulary_bits: 7, ..base() },
+        RecipeSettings { surface_weight: f64::NAN, ..base() },
+        RecipeSettings { task_ridge: 0.0, ..base() },
+        RecipeSettings { depth: 0, ..base() },
+        RecipeSettings { leaf: 1, ..base() },
+        RecipeSettings { trees: 5_000, ..base() },
         RecipeSettings { clusters: 1, ..base() },
     ] {
         errors.push(settings.validate().expect_err("outside its domain"));

@@ -9,10 +9,10 @@ use pointsman::{Error, Features, Limits, Objective, Policy, Predictions, Request
 use serde::{Deserialize, Serialize};
 
 /// The artifact's file.
-pub const ARTIFACT: &[u8] = include_bytes!("../formats/fixtures/router-v1.safetensors");
+pub const ARTIFACT: &[u8] = include_bytes!("../formats/fixtures/router-v2.safetensors");
 
 /// What it must predict and decide: [`Expected`] as JSON.
-pub const EXPECTED: &str = include_str!("../formats/fixtures/router-v1.json");
+pub const EXPECTED: &str = include_str!("../formats/fixtures/router-v2.json");
 
 /// Texts of many kinds: plain, Chinese, emoji, code, long, odd, none.
 pub const PROMPTS: [&str; 14] = [
@@ -79,7 +79,7 @@ pub fn bits(features: &Features, predictions: &Predictions) -> BTreeMap<String, 
         ("direct_cost_usd", direct_cost_usd),
         ("input_tokens", input_tokens),
         ("latency_ms", latency_ms),
-        ("lexical", &predictions.lexical),
+        ("lexical", predictions.lexical()),
         ("novelty", std::slice::from_ref(&predictions.novelty)),
         ("output_tokens", output_tokens),
         ("quality", quality),

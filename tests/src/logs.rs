@@ -65,12 +65,9 @@ pub fn tiny_recipe(seed: u64) -> Recipe {
     let settings = RecipeSettings {
         effort: Effort::Quick,
         seed,
-        bucket_bits: 8,
-        embedding: 4,
-        encoder_epochs: 4,
-        hidden: 4,
-        level_epochs: 4,
-        clusters: 2,
+        vocabulary_bits: 8,
+        trees: 8,
+        depth: 4,
         ..RecipeSettings::default()
     };
     settings.validate().expect("every setting is within its domain")

@@ -91,18 +91,19 @@ impl Dataset {
         self.cells.all().len()
     }
 
-    /// Dense scores and a mask of what was observed, `[rows.len(), k]`.
-    pub(crate) fn scores(&self, rows: &[usize]) -> (Vec<f32>, Vec<f32>) {
-        let k = self.k();
-        let mut scores = vec![0.0; rows.len() * k];
-        let mut mask = vec![0.0; rows.len() * k];
+    /// Dense scores and weights of what was observed of some of the models, `[rows.len(), models.len()]`.
+    pub(crate) fn scores(&self, rows: &[usize], models: std::ops::Range<usize>) -> (Vec<f32>, Vec<f32>) {
+        let width = models.len();
+        let mut scores = vec![0.0; rows.len() * width];
+        let mut weights = vec![0.0; rows.len() * width];
         for (position, &row) in rows.iter().enumerate() {
-            for cell in &self.cells[row] {
-                scores[position * k + cell.model as usize] = cell.score;
-                mask[position * k + cell.model as usize] = self.weights[row];
+            for cell in self.cells[row].iter().filter(|cell| models.contains(&(cell.model as usize))) {
+                let at = position * width + cell.model as usize - models.start;
+                scores[at] = cell.score;
+                weights[at] = self.weights[row];
             }
         }
-        (scores, mask)
+        (scores, weights)
     }
 }
 

@@ -13,7 +13,7 @@ use pointsman_evals::Split;
 use pointsman_evals::log::{CostSource, EvalLog, Outcome};
 
 use crate::clusters;
-use crate::crossfit::{self, CrossFit, Labels, Pricing, SEEN_BITS};
+use crate::crossfit::{self, CrossFit, Labels, Pricing};
 use crate::dataset::Dataset;
 use crate::error::Error;
 use crate::recipe::Recipe;
@@ -30,7 +30,7 @@ const FEWEST_PROMPTS: usize = 30;
 /// A prompt of which half the words are known is never called unfamiliar (a guess; lower holds still more often).
 const LEAST_NOVELTY_LIMIT: f64 = 0.5;
 
-/// Most labels kept as contrast coordinates; rarer ones count as unlabelled.
+/// Most labels kept as tasks; rarer ones count as unlabelled.
 const MOST_TASKS: usize = 256;
 
 /// A trained router.
@@ -82,9 +82,8 @@ pub fn fit(
     clock.lap("tasks");
 
     let parts = recipe.folds(data.n()) as u64 + 1;
-    let epochs = recipe.epochs(recipe.settings().encoder_epochs, data.n()) as u64;
     let steps = std::sync::atomic::AtomicU64::new(0);
-    let total = parts * (epochs + 2) + 2;
+    let total = parts * 2 + 4;
     let step = || {
         let done = steps.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
         progress(Progress { done: done.min(total), total });
@@ -98,14 +97,13 @@ pub fn fit(
     step();
     clock.lap("rehearsal");
 
-    let precision = cross.precision;
     let mut last = cross.parts.into_iter().next_back().expect("the part fitted on all rows is always there");
     document.costs = last.costs;
+    document.dimensions = last.dimensions;
     if document.latency_curve.is_empty() {
         last.weights.latency_weight.clear();
     }
     document.provenance.metrics = figures.metrics();
-    document.provenance.metrics.insert("contrast_precision".to_owned(), precision);
     let mut artifact = Artifact { document, weights: last.weights };
     let bytes = artifact.to_bytes().map_err(Error::Artifact)?;
     artifact = Artifact::from_bytes(&bytes, "just trained").map_err(Error::Artifact)?;
@@ -157,7 +155,7 @@ impl Pool {
     }
 }
 
-/// Contrast coordinates: the log's labels where there are at least two, else clusters.
+/// Tasks: the log's labels where there are at least two, else clusters if the recipe wants them, else all one.
 fn labels(data: &Dataset, recipe: &Recipe) -> Result<(Labels, Vec<String>, TaskSource), Error> {
     let mut counts = vec![0_usize; data.tasks.len()];
     for label in data.labels.iter().flatten() {
@@ -175,6 +173,9 @@ fn labels(data: &Dataset, recipe: &Recipe) -> Result<(Labels, Vec<String>, TaskS
         let of_row = data.labels.iter().map(|label| label.and_then(|label| renumbered[label as usize])).collect();
         let names = kept.iter().map(|&task| data.tasks[task].clone()).collect();
         return Ok((Labels { of_row, n_tasks: kept.len() }, names, TaskSource::Labels));
+    }
+    if recipe.settings().clusters == 0 {
+        return Ok((Labels { of_row: vec![Some(0); data.n()], n_tasks: 1 }, vec!["all".to_owned()], TaskSource::None));
     }
     let of_row = clusters::assign(data, recipe.settings().clusters, recipe.settings().seed)?;
     let n_tasks = of_row.iter().flatten().max().map_or(1, |largest| *largest as usize + 1);
@@ -207,17 +208,12 @@ fn draft(
         task_profiles: profiles(data, cross, tasks.len()),
         tasks,
         task_source,
-        dimensions: Dimensions {
-            bucket_bits: settings.bucket_bits,
-            embedding: settings.embedding,
-            hidden: settings.hidden,
-            seen_bits: SEEN_BITS,
-        },
+        dimensions: Dimensions { vocabulary_bits: 4, outcomes: data.k(), trees: 0, nodes: 0, leaves: 0 },
         decision: DecisionRule {
             mode: Mode::Learned,
+            trust: 1.0,
             confidence: 0.0,
             novelty_limit: 1.0,
-            blend: cross.blend,
             default_lambda: None,
         },
         costs: Vec::new(),

@@ -19,24 +19,28 @@
 //!
 //! # Map
 //!
-//! `dataset` (features; `cells`: outcomes by prompt) → `clusters` (pseudo-tasks) → `crossfit` over `encoder`, `level`, `contrast`, `costs` →
+//! `dataset` (features; `cells`: outcomes by prompt) → `clusters` (pseudo-tasks) → `crossfit` over `lexical`, `posterior`,
+//! `table`, `forest`, `costs` (with `minimise`, `loss`, `linear`) →
 //! `rehearsal` (decision rule, curve) → `fit` (artifact) → `summary` (plain words).
 #![forbid(unsafe_code)]
 
 mod cells;
 mod clusters;
-mod contrast;
 mod costs;
 mod crossfit;
 mod dataset;
-mod encoder;
 mod error;
 mod fit;
-mod level;
+mod forest;
+mod lexical;
 mod linear;
+mod loss;
+mod minimise;
+mod posterior;
 mod recipe;
 mod rehearsal;
 mod summary;
+mod table;
 
 pub use error::Error;
 pub use fit::{Progress, Trained, fit};

@@ -7,20 +7,22 @@ use crate::error::Error;
 /// Above this many prompts three folds do: what a fold leaves out is no longer missed.
 const MANY_PROMPTS: usize = 200_000;
 
-/// Prompts that one fit goes through at most, in all epochs together: a pass over a million prompts teaches what ten
-/// passes over a tenth of them do. A guess; logs of up to 200,000 prompts do not notice it.
-const MOST_VISITS: usize = 2_500_000;
+/// Steps of the lexical fit times prompts, at most: a step on 200,000 prompts teaches what several on a tenth of them do.
+const MOST_VISITS: usize = 8_000_000;
+
+/// Steps of the lexical fit at most; most end sooner, by themselves.
+const MOST_STEPS: usize = 60;
 
 /// How much work to put into a router.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Effort {
-    /// Three folds, half the epochs: for trying things out.
+    /// Three folds, half the trees: for trying things out.
     Quick,
     /// Five folds.
     #[default]
     Standard,
-    /// Ten folds, twice the epochs.
+    /// Ten folds, twice the trees.
     Thorough,
 }
 
@@ -39,31 +41,31 @@ impl std::str::FromStr for Effort {
 
 /// Raw settings: every field has a documented default, unknown keys are refused.
 ///
-/// The defaults are a first setting, not the result of a search (see `training/README.md`).
+/// Where the defaults come from is told in `training/README.md`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RecipeSettings {
-    /// How much work to do; scales folds and epochs.
+    /// How much work to do; scales folds and trees.
     pub effort: Effort,
     /// Seed of everything random.
     pub seed: u64,
-    /// The lexical table has 2 to this power rows, 8 to 20.
-    pub bucket_bits: u32,
-    /// Width of the lexical embedding, 4 to 256.
-    pub embedding: usize,
-    /// Passes over the prompts when fitting the lexical encoder, 1 to 200.
-    pub encoder_epochs: usize,
-    /// Weight of the outcome loss beside the task loss in the encoder, 0 to 100.
-    pub outcome_weight: f64,
-    /// Share of words hidden in every step, which keeps the encoder from leaning on single words; 0 to 0.9.
-    pub word_dropout: f64,
-    /// Step size of the lexical table, above 0.
-    pub table_rate: f64,
-    /// Hidden units of the level model, 1 to 1024.
-    pub hidden: usize,
-    /// Passes over the prompts when fitting the level model, 1 to 200.
-    pub level_epochs: usize,
-    /// Clusters that stand in for tasks where the log has no labels, 2 to 256.
+    /// The vocabulary has at most 2 to this power slots, 8 to 20.
+    pub vocabulary_bits: u32,
+    /// Weight of the surface signals beside the words in the lexical heads, 0 to 10.
+    pub surface_weight: f64,
+    /// Ridge of the lexical task heads, above 0, against losses summed over prompts.
+    pub task_ridge: f64,
+    /// Ridge of the lexical outcome heads.
+    pub outcome_ridge: f64,
+    /// Ridge of the posterior head.
+    pub posterior_ridge: f64,
+    /// Trees of the forest, 0 to 1000.
+    pub trees: usize,
+    /// Splits above a leaf at most, 1 to 20.
+    pub depth: usize,
+    /// Fewest prompts in a leaf, 2 to 1000.
+    pub leaf: usize,
+    /// Clusters that stand in for tasks where the log has no labels, 2 to 256; 0 for none.
     pub clusters: usize,
 }
 
@@ -72,15 +74,15 @@ impl Default for RecipeSettings {
         Self {
             effort: Effort::Standard,
             seed: 0,
-            bucket_bits: 16,
-            embedding: 32,
-            encoder_epochs: 12,
-            outcome_weight: 1.0,
-            word_dropout: 0.3,
-            table_rate: 0.1,
-            hidden: 24,
-            level_epochs: 20,
-            clusters: 16,
+            vocabulary_bits: 18,
+            surface_weight: 0.1,
+            task_ridge: 0.1,
+            outcome_ridge: 1.0,
+            posterior_ridge: 10.0 / 3.0,
+            trees: 80,
+            depth: 8,
+            leaf: 15,
+            clusters: 0,
         }
     }
 }
@@ -108,17 +110,20 @@ impl RecipeSettings {
         let check = |holds: bool, field: &'static str, expected: &'static str, got: String| {
             if holds { Ok(()) } else { Err(Error::BadRecipe { field, expected, got }) }
         };
-        let Self { bucket_bits, embedding, hidden, clusters, encoder_epochs, level_epochs, .. } = self;
-        check((8..=20).contains(&bucket_bits), "bucket_bits", "8 to 20", bucket_bits.to_string())?;
-        check((4..=256).contains(&embedding), "embedding", "4 to 256", embedding.to_string())?;
-        check((1..=1024).contains(&hidden), "hidden", "1 to 1024", hidden.to_string())?;
-        check((2..=256).contains(&clusters), "clusters", "2 to 256", clusters.to_string())?;
-        check((1..=200).contains(&encoder_epochs), "encoder_epochs", "1 to 200", encoder_epochs.to_string())?;
-        check((1..=200).contains(&level_epochs), "level_epochs", "1 to 200", level_epochs.to_string())?;
-        let Self { outcome_weight, word_dropout, table_rate, .. } = self;
-        check((0.0..=100.0).contains(&outcome_weight), "outcome_weight", "0 to 100", outcome_weight.to_string())?;
-        check((0.0..=0.9).contains(&word_dropout), "word_dropout", "0 to 0.9", word_dropout.to_string())?;
-        check(table_rate > 0.0 && table_rate <= 10.0, "table_rate", "above 0, up to 10", table_rate.to_string())?;
+        let Self { vocabulary_bits, surface_weight, trees, depth, leaf, clusters, .. } = self;
+        check((8..=20).contains(&vocabulary_bits), "vocabulary_bits", "8 to 20", vocabulary_bits.to_string())?;
+        check((0.0..=10.0).contains(&surface_weight), "surface_weight", "0 to 10", surface_weight.to_string())?;
+        check(trees <= 1000, "trees", "0 to 1000", trees.to_string())?;
+        check((1..=20).contains(&depth), "depth", "1 to 20", depth.to_string())?;
+        check((2..=1000).contains(&leaf), "leaf", "2 to 1000", leaf.to_string())?;
+        check(clusters == 0 || (2..=256).contains(&clusters), "clusters", "0, or 2 to 256", clusters.to_string())?;
+        for (field, ridge) in [
+            ("task_ridge", self.task_ridge),
+            ("outcome_ridge", self.outcome_ridge),
+            ("posterior_ridge", self.posterior_ridge),
+        ] {
+            check(ridge > 0.0 && ridge <= 1e6, field, "above 0, up to 1e6", ridge.to_string())?;
+        }
         Ok(Recipe { settings: self })
     }
 }
@@ -139,13 +144,17 @@ impl Recipe {
         if n > MANY_PROMPTS { folds.min(3) } else { folds }
     }
 
-    /// Passes over `n` prompts: `base`, scaled by effort, but no more than [`MOST_VISITS`] prompts in all.
-    pub(crate) fn epochs(&self, base: usize, n: usize) -> usize {
-        let epochs = match self.settings.effort {
-            Effort::Quick => base.div_ceil(2),
-            Effort::Standard => base,
-            Effort::Thorough => base * 2,
-        };
-        epochs.min(MOST_VISITS.div_ceil(n.max(1)))
+    /// Trees of a forest.
+    pub(crate) fn trees(&self) -> usize {
+        match self.settings.effort {
+            Effort::Quick => self.settings.trees.div_ceil(2),
+            Effort::Standard => self.settings.trees,
+            Effort::Thorough => self.settings.trees * 2,
+        }
+    }
+
+    /// Steps of the lexical fit on `n` prompts at most.
+    pub(crate) fn steps(&self, n: usize) -> usize {
+        MOST_STEPS.min(MOST_VISITS.div_ceil(n.max(1)))
     }
 }

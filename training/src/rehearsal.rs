@@ -13,8 +13,11 @@ use crate::crossfit::Part;
 use crate::dataset::Dataset;
 use crate::error::Error;
 
-/// Confidences tried: standard errors by which a gain must be positive.
-pub(crate) const CONFIDENCES: [f64; 5] = [0.0, 0.5, 1.0, 1.5, 2.5];
+/// Shares of a predicted difference tried: how far to believe what is predicted.
+const TRUSTS: [f64; 4] = [1.0, 0.75, 0.5, 0.25];
+
+/// Confidences tried, once the trust is chosen: standard errors by which a gain must be positive.
+const CONFIDENCES: [f64; 3] = [0.0, 0.5, 1.0];
 
 /// Least gain in AIQ that is worth deciding prompt by prompt for: a tenth of a point. A smaller one can be clear of
 /// chance and still be nothing that anybody would see.
@@ -67,7 +70,7 @@ impl<'a> Rehearsal<'a> {
         let routers: Vec<Router> = folds
             .iter()
             .map(|part| {
-                let document = Document { costs: part.costs.clone(), ..document.clone() };
+                let document = Document { costs: part.costs.clone(), dimensions: part.dimensions, ..document.clone() };
                 Router::from_artifact(Artifact { document, weights: part.weights.clone() })
             })
             .collect();
@@ -234,7 +237,7 @@ impl<'a> Rehearsal<'a> {
             })
             .unwrap_or(0);
         let (cheapest, dearest) = (by(&|point| -point.cost), by(&|point| point.cost));
-        let statistic = |counts: Option<&[f64]>| -> Option<[f64; 5]> {
+        let statistic = |counts: Option<&[f64]>| -> Option<[f64; 6]> {
             let points = |behaviour: &Behaviour| match counts {
                 Some(counts) => behaviour.weighted_means(counts),
                 None => behaviour.means(),
@@ -253,22 +256,27 @@ impl<'a> Rehearsal<'a> {
             let saving = router.cost_at(single[best].quality).map_or(f64::NAN, |cost| 1.0 - cost / single[best].cost);
             let aiq = router.aiq(lo, hi).unwrap_or(f64::NAN);
             let zero_aiq = zero.aiq(lo, hi).unwrap_or(f64::NAN);
-            Some([gain, last.quality - single[best].quality, saving, aiq, zero_aiq])
+            let quality_gain = last.quality - single[best].quality;
+            // The gain along the whole curve counts, and a loss at its end counts against it.
+            let merit = gain + quality_gain.min(0.0);
+            Some([gain, quality_gain, saving, aiq, zero_aiq, merit])
         };
-        let value = statistic(None).unwrap_or([f64::NAN; 5]);
+        let value = statistic(None).unwrap_or([f64::NAN; 6]);
         let resampler = Resampler::new(self.n(), seed).map_err(Error::Metrics)?;
-        let replicates: Vec<Option<[f64; 5]>> =
+        let replicates: Vec<Option<[f64; 6]>> =
             (0..RESAMPLES).into_par_iter().map(|index| statistic(Some(&resampler.counts(index)))).collect();
-        let interval = |position: usize| {
+        let interval = |position: usize, coverage: f64| {
             // A resample in which the router never reaches the best single model's quality saves nothing at all.
             let values = replicates.iter().map(|r| r.map(|r| if r[position].is_nan() { 0.0 } else { r[position] }));
-            Interval::percentile(value[position], values, 0.95)
+            Interval::percentile(value[position], values, coverage)
         };
         Ok(Comparison {
             best_single: best,
-            gain: interval(0),
-            quality_gain: interval(1),
-            saving: if value[2].is_nan() { None } else { interval(2) },
+            gain: interval(0, 0.95),
+            quality_gain: interval(1, 0.95),
+            // One-sided: chance takes a useless router for a useful one in one case of twenty.
+            merit: interval(5, 0.9),
+            saving: if value[2].is_nan() { None } else { interval(2, 0.95) },
             aiq: value[3],
             zero_aiq: value[4],
             best_quality: means[best].quality,
@@ -293,33 +301,47 @@ impl<'a> Rehearsal<'a> {
             .collect()
     }
 
-    /// Chooses how sure the router must be, and whether it should route at all.
+    /// Chooses how far predictions are believed, how sure the router must be, and whether it should route at all.
     pub(crate) fn choose_rule(
         &mut self,
         document: &Document,
         seed: u64,
     ) -> Result<(DecisionRule, Trial, Comparison), Error> {
+        let learned = DecisionRule { mode: Mode::Learned, confidence: 0.0, ..document.decision };
         let mut best: Option<(f64, DecisionRule, Trial, Comparison)> = None;
-        for confidence in CONFIDENCES {
-            let rule = DecisionRule { mode: Mode::Learned, confidence, ..document.decision };
-            let trial = self.trial(document, rule, Currency::Cost)?;
-            let comparison = self.compare(&trial, seed)?;
-            let low = |interval: &Option<Interval>| interval.map_or(f64::NEG_INFINITY, |interval| interval.low);
-            let value = |interval: &Option<Interval>| interval.map_or(f64::NEG_INFINITY, |interval| interval.value);
-            // The gain along the whole curve counts, and a loss at its end counts against it.
-            let merit = value(&comparison.gain) + value(&comparison.quality_gain).min(0.0);
-            let supported = low(&comparison.gain) > 0.0 && value(&comparison.gain) >= LEAST_GAIN;
-            if supported && best.as_ref().is_none_or(|(best, ..)| merit > *best) {
-                best = Some((merit, rule, trial, comparison));
+        for trust in TRUSTS {
+            self.consider(DecisionRule { trust, ..learned }, document, seed, &mut best)?;
+        }
+        if let Some((_, rule, ..)) = best {
+            for confidence in CONFIDENCES.into_iter().skip(1) {
+                self.consider(DecisionRule { confidence, ..rule }, document, seed, &mut best)?;
             }
         }
         if let Some((_, rule, trial, comparison)) = best {
             return Ok((rule, trial, comparison));
         }
-        let rule = DecisionRule { mode: Mode::Static, confidence: 0.0, ..document.decision };
+        let rule = DecisionRule { mode: Mode::Static, trust: 1.0, confidence: 0.0, ..document.decision };
         let trial = self.trial(document, rule, Currency::Cost)?;
         let comparison = self.compare(&trial, seed)?;
         Ok((rule, trial, comparison))
+    }
+
+    /// Tries a rule, and keeps it if it is clear of chance and better than the best so far.
+    fn consider(
+        &mut self,
+        rule: DecisionRule,
+        document: &Document,
+        seed: u64,
+        best: &mut Option<(f64, DecisionRule, Trial, Comparison)>,
+    ) -> Result<(), Error> {
+        let trial = self.trial(document, rule, Currency::Cost)?;
+        let comparison = self.compare(&trial, seed)?;
+        let Some(merit) = comparison.merit else { return Ok(()) };
+        let supported = merit.low > 0.0 && comparison.gain.is_some_and(|gain| gain.value >= LEAST_GAIN);
+        if supported && best.as_ref().is_none_or(|(most, ..)| merit.value > *most) {
+            *best = Some((merit.value, rule, trial, comparison));
+        }
+        Ok(())
     }
 }
 
@@ -331,6 +353,8 @@ pub(crate) struct Comparison {
     pub(crate) gain: Option<Interval>,
     /// Quality at λ = ∞ over the best single model's.
     pub(crate) quality_gain: Option<Interval>,
+    /// What a rule is chosen by: the gain, less any loss of quality at λ = ∞; 90 % interval.
+    merit: Option<Interval>,
     /// Share of the best single model's cost saved at its quality; `None` where that is never reached.
     pub(crate) saving: Option<Interval>,
     pub(crate) aiq: f64,

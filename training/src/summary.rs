@@ -52,6 +52,8 @@ pub struct Summary {
     pub n_tasks: usize,
     /// `learned` or `static`.
     pub mode: Mode,
+    /// Share of a predicted difference between models that is believed.
+    pub trust: f64,
     /// Standard errors by which a gain must be positive.
     pub confidence: f64,
     /// Share of prompts on which the router holds on to the best static choice, at best quality.
@@ -189,6 +191,7 @@ impl Summary {
             task_source: document.task_source,
             n_tasks: document.tasks.len(),
             mode: document.decision.mode,
+            trust: document.decision.trust,
             confidence: document.decision.confidence,
             abstained: trial.abstained,
             best_single: BestSingle {
@@ -210,6 +213,7 @@ impl Summary {
         let tasks = match self.task_source {
             TaskSource::Labels => format!("{} tasks named in the log", self.n_tasks),
             TaskSource::Clusters => format!("{} clusters of similar prompts (the log names no tasks)", self.n_tasks),
+            TaskSource::None => "all alike as far as the log says (it names no tasks)".to_owned(),
         };
         let mut sentences = vec![format!(
             "Learned from {} prompts and {} outcomes of {} models, over {tasks}.",

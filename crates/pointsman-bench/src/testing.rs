@@ -76,9 +76,9 @@ pub(crate) fn constant_router(models: &[(&str, f64, f64)], mode: pointsman::arti
         feature_version: FEATURE_VERSION,
         models: models.iter().map(|m| m.0.to_owned()).collect(),
         tasks: vec!["all".to_owned()],
-        task_source: TaskSource::Clusters,
-        dimensions: Dimensions { bucket_bits: 4, embedding: 1, hidden: 1, seen_bits: 4 },
-        decision: DecisionRule { mode, confidence: 0.0, novelty_limit: 1.0, blend: 1.0, default_lambda: None },
+        task_source: TaskSource::None,
+        dimensions: Dimensions { vocabulary_bits: 4, outcomes: k, trees: 0, nodes: 0, leaves: 0 },
+        decision: DecisionRule { mode, trust: 1.0, confidence: 0.0, novelty_limit: 1.0, default_lambda: None },
         costs: vec![CostHead { target: CostTarget::CostUsd, base_tokens: 0.0, tokens_per_char: 0.25 }; k],
         prices: std::collections::BTreeMap::default(),
         statics: models
@@ -93,29 +93,12 @@ pub(crate) fn constant_router(models: &[(&str, f64, f64)], mode: pointsman::arti
     };
     #[expect(clippy::cast_possible_truncation, reason = "weights are single precision")]
     let weights = Weights {
-        table: vec![0; 16],
-        table_scale: vec![1.0],
-        surface_mean: vec![0.0; s],
-        surface_scale: vec![0.0; s],
-        task_weight: vec![0.0; 1 + s],
-        task_bias: vec![0.0],
-        outcome_weight: vec![0.0; k * (1 + s)],
-        outcome_bias: vec![0.0; k],
-        level_hidden_weight: vec![0.0; s + 2],
-        level_hidden_bias: vec![0.0],
-        level_output_weight: vec![0.0],
-        level_linear_weight: vec![0.0; s + 2],
-        intercept: models.iter().map(|m| (m.1 / (1.0 - m.1)).ln() as f32).collect(),
-        intercept_variance: vec![0.0; k],
-        contrast_center: vec![1.0],
-        contrast_weight: vec![0.0; k],
-        contrast_variance: vec![0.0; k],
+        mean: models.iter().map(|m| m.1 as f32).collect(),
         cost_weight: models
             .iter()
             .flat_map(|m| std::iter::repeat_n(0.0, s + 1).chain(std::iter::once(m.2.ln() as f32)))
             .collect(),
-        latency_weight: Vec::new(),
-        seen: vec![0; 2],
+        ..Weights::neutral(&document)
     };
     let bytes = Artifact { document, weights }.to_bytes().expect("a valid artifact");
     pointsman::Router::from_bytes(&bytes).expect("a valid artifact")

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::artifact::{DecisionRule, Mode};
+use crate::artifact::{DecisionRule, Document, Mode};
 use crate::catalog::Capabilities;
 use crate::policy::{Currency, Limits, Tradeoff};
 use crate::predictor::Predictions;
@@ -72,7 +72,8 @@ pub struct Ranked {
     pub quality_se: f64,
     /// Expected cost in USD per call; NaN where unknown.
     pub cost_usd: f64,
-    /// λ · quality − cost, or quality alone for an infinite λ; higher is better.
+    /// λ · believed quality − cost, or believed quality alone for an infinite λ; higher is better. What is believed of a
+    /// difference between models is the artifact's to say ([`crate::artifact::DecisionRule::trust`]).
     pub utility: f64,
     /// Why it was out of the question, if it was.
     pub excluded: Option<Exclusion>,
@@ -111,7 +112,7 @@ pub(crate) struct Candidate {
 
 /// Decides; never allocates once `ranking` has grown, never panics. `candidates` must not be empty.
 pub(crate) fn decide<'a>(
-    models: &'a [String],
+    document: &'a Document,
     rule: DecisionRule,
     candidates: &[Candidate],
     tradeoff: Tradeoff,
@@ -121,7 +122,8 @@ pub(crate) fn decide<'a>(
 ) -> Decision<'a> {
     let ranked = &mut ranking.0;
     ranked.clear();
-    ranked.extend(candidates.iter().map(|candidate| rank(candidate, tradeoff, predictions, limits)));
+    let believed = Believed::new(document, rule, predictions);
+    ranked.extend(candidates.iter().map(|candidate| rank(candidate, tradeoff, predictions, &believed, limits)));
 
     // The null: the best static choice among those within the limits, else among all.
     let limits_met = ranked.iter().any(|entry| entry.excluded.is_none());
@@ -156,7 +158,7 @@ pub(crate) fn decide<'a>(
             .then(b.utility.total_cmp(&a.utility))
             .then(a.model_idx.cmp(&b.model_idx))
     });
-    Decision { model: &models[winner], model_idx: winner, reason, ranked, margin }
+    Decision { model: &document.models[winner], model_idx: winner, reason, ranked, margin }
 }
 
 /// The model of the best utility among those whose gain over the null is positive by `confidence` standard errors.
@@ -188,7 +190,35 @@ fn best_supported(ranked: &[Ranked], null: usize, tradeoff: Tradeoff, confidence
     (best, reason)
 }
 
-fn rank(candidate: &Candidate, tradeoff: Tradeoff, predictions: &Predictions, limits: &Limits) -> Ranked {
+/// What the decision makes of the predictions: differences between models count as far as they are trusted.
+struct Believed<'a> {
+    document: &'a Document,
+    predictions: &'a Predictions,
+    /// What this prompt adds to the quality of all models alike.
+    level: f64,
+    trust: f64,
+}
+
+impl<'a> Believed<'a> {
+    fn new(document: &'a Document, rule: DecisionRule, predictions: &'a Predictions) -> Self {
+        let pairs = document.statics.iter().zip(&predictions.quality);
+        let sum: f64 = pairs.map(|(means, quality)| f64::from(*quality) - means.quality).sum();
+        Self { document, predictions, level: sum / document.statics.len().max(1) as f64, trust: rule.trust }
+    }
+
+    fn quality(&self, model: usize) -> f64 {
+        let expected = self.document.statics[model].quality + self.level;
+        expected + self.trust * (f64::from(self.predictions.quality[model]) - expected)
+    }
+}
+
+fn rank(
+    candidate: &Candidate,
+    tradeoff: Tradeoff,
+    predictions: &Predictions,
+    believed: &Believed<'_>,
+    limits: &Limits,
+) -> Ranked {
     let model = candidate.model_idx;
     let quality = f64::from(predictions.quality[model]);
     let input_tokens = f64::from(predictions.input_tokens[model]);
@@ -205,11 +235,11 @@ fn rank(candidate: &Candidate, tradeoff: Tradeoff, predictions: &Predictions, li
         Currency::Latency => latency_ms,
     };
     let utility = if tradeoff.lambda.is_infinite() {
-        quality
+        believed.quality(model)
     } else if price.is_nan() {
         f64::NEG_INFINITY
     } else {
-        tradeoff.lambda * quality - price
+        tradeoff.lambda * believed.quality(model) - price
     };
     let beyond = |value: f64, limit: Option<f64>| limit.is_some_and(|limit| value.is_nan() || value > limit);
     let excluded = if candidate.capabilities.is_some_and(|able| !able.cover(limits.needs)) {

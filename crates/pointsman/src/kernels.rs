@@ -1,17 +1,17 @@
 //! Inner loops, with their arithmetic specified: integer sums are exact in any order, and floating-point sums
 //! run in eight interleaved lanes that are added in one fixed tree. Every instruction set gives the same bits.
 
-/// Adds the int8 rows of `table` (`[rows, width]`, row-major) named by `indices` into `sum`, each times `weight`.
-///
-/// `sum.len()` is the width; every index must be below the number of rows. Sums stay far from overflow: the scan
-/// budget bounds the rows of a request to about 2¹⁶, each entry to 2⁷, the weight to 2².
-pub(crate) fn add_rows(table: &[i8], indices: impl Iterator<Item = usize>, weight: i32, sum: &mut [i32]) {
-    let width = sum.len();
-    for index in indices {
-        let row = &table[index * width..(index + 1) * width];
-        for (total, &value) in sum.iter_mut().zip(row) {
-            *total += weight * i32::from(value);
-        }
+/// Adds one int8 row into `sum`, which has its length.
+pub(crate) fn add_row(row: &[i8], sum: &mut [i32]) {
+    for (total, &value) in sum.iter_mut().zip(row) {
+        *total += i32::from(value);
+    }
+}
+
+/// Adds `weight` times a row into `sum`, which has its length.
+pub(crate) fn add_scaled(row: &[f32], weight: f32, sum: &mut [f32]) {
+    for (total, &value) in sum.iter_mut().zip(row) {
+        *total += weight * value;
     }
 }
 
@@ -44,11 +44,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_are_added_with_their_weight() {
-        let table = [1, 2, 3, 4, -5, 6];
-        let mut sum = [0; 2];
-        add_rows(&table, [0, 2, 2].into_iter(), 4, &mut sum);
-        assert_eq!(sum, [4 * (1 - 10), 4 * (2 + 12)]);
+    fn rows_are_added() {
+        let mut sum = [1, 2];
+        add_row(&[-128, 127], &mut sum);
+        assert_eq!(sum, [-127, 129]);
+        let mut sum = [1.0, 2.0];
+        add_scaled(&[2.0, -4.0], 0.5, &mut sum);
+        assert_eq!(sum.map(f32::to_bits), [2.0_f32, 0.0].map(f32::to_bits));
     }
 
     #[test]

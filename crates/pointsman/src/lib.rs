@@ -25,6 +25,7 @@
 //! |---|---|
 //! | [`request`], [`Conversation`] | what is routed |
 //! | [`features`] | text to hashed words and surface signals |
+//! | [`vocabulary`] | which words the router knows |
 //! | [`predictor`] | features to predictions for all models |
 //! | [`artifact`] | the file that holds a router |
 //! | [`catalog`], [`policy`] | prices, abilities, objectives, limits |
@@ -44,6 +45,7 @@ pub mod policy;
 pub mod predictor;
 pub mod request;
 pub mod router;
+pub mod vocabulary;
 
 pub use catalog::{Capabilities, Catalog, CatalogEntry};
 pub use conversation::{Conversation, context_from_json};

@@ -1,18 +1,30 @@
 //! From features to predictions: quality, its standard error, tokens, cost and latency of every model at once.
 //!
 //! ```text
-//! words ─► int8 rows, summed ─► embedding e ─┬─► task posterior p ──┬─► level L(surface, p, lexical) ──┐
-//! surface ─► standardised z ─────────────────┴─► lexical logits ────┘   α + L + B·(p − p̄) ─────────────┴─► quality
+//! words ─► int8 rows, summed ─► lexical heads: task logits, outcome logits z
+//! surface ─► standardised ──────────┤
+//!                                   ├─► posterior p over tasks ─► task table: mean + Σ p·contrast ──┐
+//!                                   └─► (surface, p, mean z, z − mean z) ─► forest: what is left ───┴─► quality
 //! ```
 
-use crate::artifact::{Artifact, CostTarget, Document, Weights};
+use crate::artifact::{Artifact, CostTarget, Document, LEAF, Weights};
 use crate::features::{Features, MAIN_TURN_WEIGHT, SURFACE_SIGNALS};
-use crate::kernels::{add_rows, affine, dot};
-use crate::math::{exp, sigmoid, softmax};
+use crate::kernels::{add_row, add_scaled, affine, dot};
+use crate::math::{exp, ln, softmax};
+use crate::vocabulary::Vocabulary;
 
 /// Standardised surface signals are held within ± this many standard deviations, so that one odd prompt
 /// (a megabyte of digits) cannot drive a linear head to certainty.
 const SURFACE_CLAMP: f32 = 4.0;
+
+/// Added to a lexical task probability before its logarithm is taken: no single word settles the task.
+const LEAST_PROBABILITY: f64 = 1e-4;
+
+/// Brings the spread of log probabilities near that of the standardised surface signals beside them.
+const LOG_PROBABILITY_SCALE: f64 = 0.5;
+
+/// Predicted quality stays this far from 0 and 1: nothing is certain.
+const LEAST_DOUBT: f32 = 0.005;
 
 /// What is predicted for one request, for all `k` models in the artifact's order; a reusable buffer.
 #[derive(Clone, Debug, Default)]
@@ -32,56 +44,92 @@ pub struct Predictions {
     pub direct_cost_usd: Vec<f32>,
     /// Expected latency in milliseconds, `[k]`; empty where the router knows none.
     pub latency_ms: Vec<f32>,
-    /// Posterior over the contrast coordinates (tasks), `[t]`, summing to 1.
+    /// Posterior over tasks, `[t]`, summing to 1.
     pub tasks: Vec<f32>,
-    /// The lexical member's logits, `[k]`.
-    pub lexical: Vec<f32>,
-    /// Share of the prompt's words that training never saw, in `[0, 1]`; 0 for a prompt without words.
+    /// Share of the prompt's words that the router does not know, in `[0, 1]`; 0 for a prompt without words.
     pub novelty: f32,
-    sum: Vec<i32>,
-    input: Vec<f32>,
-    level_input: Vec<f32>,
-    hidden: Vec<f32>,
+    /// Logits of the lexical heads: tasks, then outcomes, `[t + o]`.
+    lexical: Vec<f32>,
+    /// Standardised surface signals `[s]`.
+    surface: Vec<f32>,
+    /// What the forest looks at: surface, posterior, mean outcome logit, and every one's distance from it.
+    signals: Vec<f32>,
+    sums: [Vec<i32>; 2],
+    scratch: Vec<f32>,
 }
 
-/// The lexical encoder: words and surface to task posterior and lexical logits.
-///
-/// Training fits the later heads on what this very code computes, with quantised weights.
+/// The stages before the task table. Training fits the table and the forest on what this very code computes.
 #[derive(Clone, Copy, Debug)]
 pub struct Encoder<'a> {
     weights: &'a Weights,
-    bucket_bits: u32,
-    embedding: usize,
-    models: usize,
     tasks: usize,
 }
 
 impl<'a> Encoder<'a> {
-    /// An encoder over the lexical, surface, task and outcome tensors of `weights`; the others may be empty.
-    pub fn new(weights: &'a Weights, bucket_bits: u32, embedding: usize) -> Self {
-        Self { weights, bucket_bits, embedding, models: weights.outcome_bias.len(), tasks: weights.task_bias.len() }
+    /// An encoder over the lexical, surface and posterior tensors of `weights`; the others may be empty.
+    pub fn new(weights: &'a Weights, tasks: usize) -> Self {
+        Self { weights, tasks }
     }
 
-    /// Fills `tasks` and `lexical` of `out`, and the standardised surface signals.
-    pub fn encode(&self, features: &Features, out: &mut Predictions) {
+    /// Lexical heads: standardised surface signals and logits.
+    pub fn lexical(&self, features: &Features, out: &mut Predictions) {
         let weights = self.weights;
-        out.sum.clear();
-        out.sum.resize(self.embedding, 0);
-        let row = |hash: &u64| high_bits(*hash, self.bucket_bits);
-        add_rows(&weights.table, features.main.iter().map(row), MAIN_TURN_WEIGHT, &mut out.sum);
-        add_rows(&weights.table, features.background.iter().map(row), 1, &mut out.sum);
-        let rows = features.main.len() * MAIN_TURN_WEIGHT as usize + features.background.len();
-        let scale = weights.table_scale[0] / rows.max(1) as f32;
-        out.input.clear();
-        out.input.extend(out.sum.iter().map(|&total| total as f32 * scale));
-        out.input.extend(standardise(&features.surface, weights));
-        out.tasks.clear();
-        out.tasks.resize(self.tasks, 0.0);
-        affine(&weights.task_weight, &weights.task_bias, &out.input, &mut out.tasks);
-        softmax(&mut out.tasks);
+        let vocabulary = Vocabulary::new(&weights.vocabulary);
+        let columns = weights.table_scale.len();
+        for (sum, hashes) in out.sums.iter_mut().zip([&features.main, &features.background]) {
+            sum.clear();
+            sum.resize(columns, 0);
+            for slot in hashes.iter().filter_map(|hash| vocabulary.slot(*hash)) {
+                add_row(&weights.table[slot * columns..(slot + 1) * columns], sum);
+            }
+        }
+        out.surface.clear();
+        out.surface.extend(standardise(&features.surface, weights));
         out.lexical.clear();
-        out.lexical.resize(self.models, 0.0);
-        affine(&weights.outcome_weight, &weights.outcome_bias, &out.input, &mut out.lexical);
+        out.lexical.resize(columns - 1, 0.0);
+        affine(&weights.lexical_surface, &weights.lexical_bias, &out.surface, &mut out.lexical);
+        // The text as a vector of length 1: its squared length is summed in the last column.
+        let [main, background] = &out.sums;
+        let weight = MAIN_TURN_WEIGHT;
+        let square =
+            (weight * weight * main[columns - 1] + background[columns - 1]) as f32 * weights.table_scale[columns - 1];
+        if square > 0.0 {
+            let length = square.sqrt();
+            let totals = main.iter().zip(background).map(|(main, background)| (weight * main + background) as f32);
+            for ((logit, total), scale) in out.lexical.iter_mut().zip(totals).zip(&weights.table_scale) {
+                *logit += total * (scale / length);
+            }
+        }
+    }
+
+    /// What the posterior head sees after [`Self::lexical`]: centred log probabilities, then surface; `[t + s]`.
+    #[expect(clippy::cast_possible_truncation, reason = "signals are single precision")]
+    pub fn posterior_input<'p>(&self, out: &'p mut Predictions) -> &'p [f32] {
+        out.tasks.clear();
+        out.tasks.extend_from_slice(&out.lexical[..self.tasks]);
+        softmax(&mut out.tasks);
+        out.scratch.clear();
+        out.scratch.extend(out.tasks.iter().map(|p| ln(f64::from(*p) + LEAST_PROBABILITY) as f32));
+        let mean = out.scratch.iter().sum::<f32>() / self.tasks as f32;
+        for value in &mut out.scratch {
+            *value = (*value - mean) * LOG_PROBABILITY_SCALE as f32;
+        }
+        out.scratch.extend_from_slice(&out.surface);
+        &out.scratch
+    }
+
+    /// Posterior over tasks, and the forest's signals, after [`Self::lexical`].
+    pub fn posterior(&self, out: &mut Predictions) {
+        self.posterior_input(out);
+        affine(&self.weights.posterior_weight, &self.weights.posterior_bias, &out.scratch, &mut out.tasks);
+        softmax(&mut out.tasks);
+        out.signals.clear();
+        out.signals.extend_from_slice(&out.surface);
+        out.signals.extend_from_slice(&out.tasks);
+        let outcomes = &out.lexical[self.tasks..];
+        let mean = outcomes.iter().sum::<f32>() / outcomes.len().max(1) as f32;
+        out.signals.push(mean);
+        out.signals.extend(outcomes.iter().map(|z| z - mean));
     }
 }
 
@@ -93,26 +141,16 @@ pub fn standardise<'a>(surface: &'a [f32; SURFACE_SIGNALS], weights: &'a Weights
 }
 
 impl Predictions {
-    /// The standardised surface signals, as the heads see them.
-    pub fn standardised_surface(&self) -> &[f32] {
-        &self.input[self.input.len() - SURFACE_SIGNALS..]
+    /// Logits of the lexical heads: tasks, then outcomes; `[t + o]`.
+    pub fn lexical(&self) -> &[f32] {
+        &self.lexical
     }
 
-    /// Input of the level model: surface, task posterior, mean lexical logit; `[s + t + 1]`.
-    pub fn level_input(&mut self) -> &[f32] {
-        self.level_input.clear();
-        self.level_input.extend_from_slice(&self.input[self.input.len() - SURFACE_SIGNALS..]);
-        self.level_input.extend_from_slice(&self.tasks);
-        let mean = self.lexical.iter().sum::<f32>() / self.lexical.len().max(1) as f32;
-        self.level_input.push(mean);
-        &self.level_input
+    /// What the forest looks at: surface, task posterior, mean outcome logit, every outcome logit less that mean;
+    /// `[s + t + 1 + o]`.
+    pub fn signals(&self) -> &[f32] {
+        &self.signals
     }
-}
-
-/// The row or bit that a hash chooses: its `bits` high bits, at most 28.
-#[expect(clippy::cast_possible_truncation, reason = "28 bits fit every usize")]
-fn high_bits(hash: u64, bits: u32) -> usize {
-    (hash >> (64 - bits)) as usize
 }
 
 /// Predicts with an artifact's weights.
@@ -131,76 +169,76 @@ impl Predictor {
         &self.document
     }
 
+    pub(crate) fn weights(&self) -> &Weights {
+        &self.weights
+    }
+
     /// Fills `out` for all models. Never allocates once `out` has grown, never panics.
     pub(crate) fn predict(&self, features: &Features, out: &mut Predictions) {
-        let dimensions = self.document.dimensions;
-        Encoder::new(&self.weights, dimensions.bucket_bits, dimensions.embedding).encode(features, out);
-        out.novelty = self.novelty(features);
-        let level = self.level(out);
-        self.quality(level, out);
+        let encoder = Encoder::new(&self.weights, self.document.tasks.len());
+        encoder.lexical(features, out);
+        encoder.posterior(out);
+        out.novelty = Vocabulary::new(&self.weights.vocabulary).unknown_share(features);
+        self.quality(out);
         self.costs(features, out);
     }
 
-    fn novelty(&self, features: &Features) -> f32 {
-        let bits = self.document.dimensions.seen_bits;
-        let unseen = features.words.iter().filter(|hash| {
-            let bit = high_bits(**hash, bits);
-            self.weights.seen[bit / 8] >> (bit % 8) & 1 == 0
-        });
-        unseen.count() as f32 / features.words.len().max(1) as f32
-    }
-
-    fn level(&self, out: &mut Predictions) -> f32 {
-        let hidden = self.document.dimensions.hidden;
-        out.level_input();
-        out.hidden.clear();
-        out.hidden.resize(hidden, 0.0);
-        affine(&self.weights.level_hidden_weight, &self.weights.level_hidden_bias, &out.level_input, &mut out.hidden);
-        for unit in &mut out.hidden {
-            *unit = unit.max(0.0);
-        }
-        dot(&self.weights.level_output_weight, &out.hidden) + dot(&self.weights.level_linear_weight, &out.level_input)
-    }
-
-    #[expect(clippy::cast_possible_truncation, reason = "predictions are stored in single precision")]
-    fn quality(&self, level: f32, out: &mut Predictions) {
-        let rule = self.document.decision;
+    /// Task table plus forest.
+    fn quality(&self, out: &mut Predictions) {
         let weights = &self.weights;
-        let t = out.tasks.len();
-        // `input` is free again and holds the centred task posterior from here on.
-        out.level_input.clear();
-        out.level_input.extend(out.tasks.iter().zip(&weights.contrast_center).map(|(p, center)| p - center));
-        let centred = &out.level_input;
+        let k = weights.mean.len();
         out.quality.clear();
+        out.quality.extend_from_slice(&weights.mean);
         out.quality_se.clear();
-        for (model, lexical) in out.lexical.iter().enumerate() {
-            let row = model * t..(model + 1) * t;
-            let contrast = dot(&weights.contrast_weight[row.clone()], centred);
-            let spread: f32 =
-                weights.contrast_variance[row].iter().zip(centred).map(|(variance, x)| variance * x * x).sum();
-            let variance = weights.intercept_variance[model] + spread;
-            let structured = f64::from(weights.intercept[model] + level + contrast);
-            let logit = rule.blend * structured + (1.0 - rule.blend) * f64::from(*lexical);
-            let quality = sigmoid(logit);
-            out.quality.push(quality as f32);
-            out.quality_se.push((quality * (1.0 - quality)) as f32 * variance.sqrt());
+        out.quality_se.resize(k, 0.0);
+        for (task, p) in out.tasks.iter().enumerate() {
+            add_scaled(&weights.contrast[task * k..(task + 1) * k], *p, &mut out.quality);
+            add_scaled(&weights.contrast_variance[task * k..(task + 1) * k], p * p, &mut out.quality_se);
         }
+        let sums = &mut out.sums[0];
+        sums.clear();
+        sums.resize(k, 0);
+        let mut rarity = 0.0;
+        for root in &weights.root {
+            let leaf = self.leaf(*root, &out.signals);
+            add_row(&weights.leaf[leaf * k..(leaf + 1) * k], sums);
+            rarity += weights.leaf_rarity[leaf];
+        }
+        let share = 1.0 / weights.root.len().max(1) as f32;
+        rarity *= share;
+        for (model, (quality, se)) in out.quality.iter_mut().zip(&mut out.quality_se).enumerate() {
+            *quality = (*quality + sums[model] as f32 * (weights.leaf_scale[model] * share))
+                .clamp(LEAST_DOUBT, 1.0 - LEAST_DOUBT);
+            *se = (*se + weights.residual_variance[model] * rarity).sqrt();
+        }
+    }
+
+    /// The leaf that `signals` come to. Children stand behind their parents, so every walk ends.
+    fn leaf(&self, root: u32, signals: &[f32]) -> usize {
+        let weights = &self.weights;
+        let mut node = root as usize;
+        while weights.node_signal[node] != LEAF {
+            let right = signals[usize::from(weights.node_signal[node])] >= weights.node_threshold[node];
+            node = weights.node_child[node] as usize + usize::from(right);
+        }
+        weights.node_child[node] as usize
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "predictions are stored in single precision")]
     fn costs(&self, features: &Features, out: &mut Predictions) {
-        // The regressions see what the level model sees, with a 1 for the bias in the place of the lexical logit.
-        out.level_input();
-        *out.level_input.last_mut().expect("the level input is never empty") = 1.0;
-        let x = &out.level_input;
+        // The regressions see surface and posterior, and a 1 for the bias.
+        let width = SURFACE_SIGNALS + out.tasks.len();
+        let x = &out.signals[..width];
+        let value =
+            |row: &[f32], least: f64| exp(f64::from(dot(&row[..width], x) + row[width]).clamp(least, 30.0)) as f32;
         out.input_tokens.clear();
         out.output_tokens.clear();
         out.direct_cost_usd.clear();
         out.latency_ms.clear();
-        for (head, row) in self.document.costs.iter().zip(self.weights.cost_weight.chunks_exact(x.len())) {
+        for (head, row) in self.document.costs.iter().zip(self.weights.cost_weight.chunks_exact(width + 1)) {
             let tokens = head.base_tokens + head.tokens_per_char * features.chars as f64;
             out.input_tokens.push(tokens.max(0.0) as f32);
-            let value = exp(f64::from(dot(row, x)).clamp(-60.0, 30.0)) as f32;
+            let value = value(row, -60.0);
             let (output_tokens, cost) = match head.target {
                 CostTarget::OutputTokens => (value, f32::NAN),
                 CostTarget::CostUsd => (f32::NAN, value),
@@ -209,7 +247,6 @@ impl Predictor {
             out.output_tokens.push(output_tokens);
             out.direct_cost_usd.push(cost);
         }
-        let latencies = self.weights.latency_weight.chunks_exact(x.len());
-        out.latency_ms.extend(latencies.map(|row| exp(f64::from(dot(row, x)).clamp(-30.0, 30.0)) as f32));
+        out.latency_ms.extend(self.weights.latency_weight.chunks_exact(width + 1).map(|row| value(row, -30.0)));
     }
 }

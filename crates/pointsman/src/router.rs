@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::artifact::{self, Artifact, DecisionRule, Document};
+use crate::artifact::{self, Artifact, DecisionRule, Document, Weights};
 use crate::catalog::Catalog;
 use crate::decision::{self, Candidate, Decision, Ranking};
 use crate::error::Error;
@@ -64,6 +64,11 @@ impl Router {
     /// Everything about the router that is not a weight.
     pub fn document(&self) -> &Document {
         self.0.predictor.document()
+    }
+
+    /// The weights, for tools that make one artifact from another.
+    pub fn weights(&self) -> &Weights {
+        self.0.predictor.weights()
     }
 
     /// Names of the models, in the order of every prediction.
@@ -196,8 +201,15 @@ impl Bound {
     /// Same artifact, predictions, policy and limits: same decision. Ties go to the cheaper model, then to the one
     /// that stands earlier in the artifact.
     pub fn decide<'a>(&'a self, predictions: &Predictions, limits: &Limits, ranking: &'a mut Ranking) -> Decision<'a> {
-        let models = &self.router.document().models;
-        decision::decide(models, self.rule, &self.candidates, self.tradeoff, predictions, limits, ranking)
+        decision::decide(
+            self.router.document(),
+            self.rule,
+            &self.candidates,
+            self.tradeoff,
+            predictions,
+            limits,
+            ranking,
+        )
     }
 
     /// All three stages.

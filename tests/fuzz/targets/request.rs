@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use pointsman_server::{Server, Settings};
 
-const ROUTER: &[u8] = include_bytes!("../../formats/fixtures/router-v1.safetensors");
+const ROUTER: &[u8] = include_bytes!("../../formats/fixtures/router-v2.safetensors");
 
 /// The first byte chooses the endpoint.
 const PATHS: [&str; 2] = ["/v1/route", "/v1/route/batch"];

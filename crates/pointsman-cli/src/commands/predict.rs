@@ -178,7 +178,7 @@ mod tests {
     use super::*;
 
     /// An artifact of the first release.
-    const ROUTER: &[u8] = include_bytes!("../../../../tests/formats/fixtures/router-v1.safetensors");
+    const ROUTER: &[u8] = include_bytes!("../../../../tests/formats/fixtures/router-v2.safetensors");
 
     fn args(folder: &Path, log: &str, output: &str, full: bool) -> Predict {
         let router = folder.join("router.safetensors");

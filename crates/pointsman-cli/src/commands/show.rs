@@ -24,9 +24,14 @@ fn text(document: &Document, identity: &str) -> String {
     let source = match document.task_source {
         TaskSource::Labels => "from the log's labels",
         TaskSource::Clusters => "found by clustering",
+        TaskSource::None => "not told apart",
     };
     let mode = match document.decision.mode {
-        Mode::Learned => format!("by prediction, at {} standard errors", document.decision.confidence),
+        Mode::Learned => format!(
+            "by prediction, trusted to {:.0} %, at {} standard errors",
+            100.0 * document.decision.trust,
+            document.decision.confidence
+        ),
         Mode::Static => "the best static choice: training found nothing to gain".to_owned(),
     };
     let mut text = format!(

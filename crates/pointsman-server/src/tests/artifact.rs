@@ -24,7 +24,7 @@ pub(super) enum Latencies {
 
 /// Bytes of the artifact's file.
 pub(super) fn bytes(latencies: Latencies) -> Vec<u8> {
-    let (k, t, s, d) = (MODELS.len(), 2, SURFACE_SIGNALS, 1);
+    let (k, t, s) = (MODELS.len(), 2, SURFACE_SIGNALS);
     let x = s + t + 1;
     let known = latencies == Latencies::Known;
     let point = |lambda, cost, quality| CurvePoint { lambda, cost, quality, shares: vec![0.5, 0.25, 0.25] };
@@ -34,12 +34,12 @@ pub(super) fn bytes(latencies: Latencies) -> Vec<u8> {
         models: MODELS.map(str::to_owned).to_vec(),
         tasks: vec!["code".into(), "other".into()],
         task_source: TaskSource::Labels,
-        dimensions: Dimensions { bucket_bits: 4, embedding: d, hidden: 1, seen_bits: 4 },
+        dimensions: Dimensions { vocabulary_bits: 4, outcomes: k, trees: 0, nodes: 0, leaves: 0 },
         decision: DecisionRule {
             mode: Mode::Learned,
+            trust: 1.0,
             confidence: 0.0,
             novelty_limit: 1.0,
-            blend: 1.0,
             default_lambda: Some(1.0),
         },
         costs: vec![CostHead { target: CostTarget::CostUsd, base_tokens: 1.0, tokens_per_char: 0.25 }; k],
@@ -56,31 +56,19 @@ pub(super) fn bytes(latencies: Latencies) -> Vec<u8> {
     let code_words = SURFACE_NAMES.iter().position(|name| *name == "ln_code_words").expect("a signal");
     let mut surface_scale = vec![0.0; s];
     surface_scale[code_words] = 1.0;
-    let mut task_weight = vec![0.0; t * (d + s)];
-    task_weight[d + code_words] = 20.0;
+    let mut posterior_weight = vec![0.0; t * (t + s)];
+    posterior_weight[t + code_words] = 20.0;
     // One row per model; the last input is the constant.
     let constants = |values: [f32; 3]| values.iter().flat_map(|v| [vec![0.0; x - 1], vec![v.ln()]].concat()).collect();
     let weights = Weights {
-        table: vec![0; 16 * d],
-        table_scale: vec![1.0],
-        surface_mean: vec![0.0; s],
         surface_scale,
-        task_weight,
-        task_bias: vec![0.0, 8.0],
-        outcome_weight: vec![0.0; k * (d + s)],
-        outcome_bias: vec![0.0; k],
-        level_hidden_weight: vec![0.0; x],
-        level_hidden_bias: vec![0.0],
-        level_output_weight: vec![0.0],
-        level_linear_weight: vec![0.0; x],
-        intercept: vec![0.8, 0.5, 2.2],
-        intercept_variance: vec![0.0; k],
-        contrast_center: vec![0.5; t],
-        contrast_weight: vec![-1.0, 1.0, 2.0, -2.0, -1.0, 1.0],
-        contrast_variance: vec![0.0; k * t],
+        posterior_weight,
+        posterior_bias: vec![0.0, 8.0],
+        mean: vec![0.69, 0.62, 0.9],
+        contrast: vec![-0.15, 0.31, -0.03, 0.15, -0.31, 0.03],
         cost_weight: constants([1e-4, 2e-4, 1e-2]),
         latency_weight: if known { constants([300.0, 400.0, 2000.0]) } else { Vec::new() },
-        seen: vec![0xff; 2],
+        ..Weights::neutral(&document)
     };
     Artifact { document, weights }.to_bytes().expect("a valid artifact")
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 /// Version of the document and tensor layout written here.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// What an artifact says of itself. Unknown fields are refused: they would mean a layout we do not know.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -17,9 +17,9 @@ pub struct Document {
     pub feature_version: u32,
     /// Model names, in the order of every tensor's model axis; `k` of them.
     pub models: Vec<String>,
-    /// Names of the contrast coordinates; `t` of them.
+    /// Names of the tasks that the posterior is over; `t` of them, a single one where the log names none.
     pub tasks: Vec<String>,
-    /// Where the contrast coordinates come from.
+    /// Where the tasks come from.
     pub task_source: TaskSource,
     /// Sizes of the tensors' other axes.
     pub dimensions: Dimensions,
@@ -35,7 +35,7 @@ pub struct Document {
     pub curve: Vec<CurvePoint>,
     /// The same with latency (milliseconds) in the place of cost; empty where latency was not observed.
     pub latency_curve: Vec<CurvePoint>,
-    /// What was seen of every contrast coordinate at training: the sums that a later model needs.
+    /// What was seen of every task at training.
     pub task_profiles: Vec<TaskProfile>,
     /// Where the router comes from.
     pub provenance: Provenance,
@@ -43,28 +43,32 @@ pub struct Document {
     pub tensors_sha256: String,
 }
 
-/// Where contrast coordinates come from.
+/// Where tasks come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TaskSource {
     /// The log's `task` (or `dataset`) column.
     Labels,
-    /// Clusters of prompts, where the log has no labels.
+    /// Clusters of prompts.
     Clusters,
+    /// Nowhere: all prompts are one task.
+    None,
 }
 
 /// Sizes of tensor axes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dimensions {
-    /// The lexical table has `2^bucket_bits` rows, chosen by the high bits of a hash.
-    pub bucket_bits: u32,
-    /// Width of the lexical embedding.
-    pub embedding: usize,
-    /// Hidden units of the level model.
-    pub hidden: usize,
-    /// The set of seen words has `2^seen_bits` bits.
-    pub seen_bits: u32,
+    /// The vocabulary has `2^vocabulary_bits` slots.
+    pub vocabulary_bits: u32,
+    /// Lexical outcome heads: as many as there were models at training. A model added later has none.
+    pub outcomes: usize,
+    /// Trees of the forest.
+    pub trees: usize,
+    /// Nodes of all trees, leaves among them.
+    pub nodes: usize,
+    /// Leaves of all trees.
+    pub leaves: usize,
 }
 
 /// How predictions become a choice.
@@ -73,12 +77,13 @@ pub struct Dimensions {
 pub struct DecisionRule {
     /// Whether the router found anything worth acting on.
     pub mode: Mode,
+    /// Share of a predicted difference between models that is believed, in `[0, 1]`; the rest is as the training means
+    /// say.
+    pub trust: f64,
     /// Standard errors by which a gain must be positive before the best static choice is left; at least 0.
     pub confidence: f64,
-    /// Share of unseen words above which contrasts are no longer trusted, in `[0, 1]`.
+    /// Novelty above which predictions are no longer acted on, in `[0, 1]`.
     pub novelty_limit: f64,
-    /// Weight of the level + contrast member in logit space; the lexical member has the rest; in `[0, 1]`.
-    pub blend: f64,
     /// λ that `auto` or no objective means, in USD per unit of quality; `None`: the balanced point.
     pub default_lambda: Option<f64>,
 }
@@ -155,7 +160,7 @@ pub struct CurvePoint {
     pub shares: Vec<f64>,
 }
 
-/// What was seen of one contrast coordinate.
+/// What was seen of one task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TaskProfile {

@@ -18,7 +18,7 @@ pub use document::{
     CostHead, CostTarget, CurvePoint, DecisionRule, Dimensions, Document, ListPrice, Mode, Provenance, SCHEMA_VERSION,
     StaticMeans, TaskProfile, TaskSource,
 };
-pub use tensors::Weights;
+pub use tensors::{LEAF, Weights};
 
 use crate::error::Error;
 use crate::features::FEATURE_VERSION;
@@ -126,7 +126,7 @@ fn check_versions(json: &str, name: &str) -> Result<(), Error> {
         if got > expected {
             return Err(Error::Newer { artifact: name.into(), what, expected, got });
         }
-        // Version 1 of both is the first ever written; what came before is nobody's.
+        // Nothing before this version was ever released.
         if got != expected {
             return Err(Error::OutOfDomain {
                 artifact: name.into(),

@@ -3,60 +3,71 @@
 use safetensors::tensor::{Dtype, SafeTensors};
 use sha2::{Digest, Sha256};
 
-use super::document::Document;
+use super::document::{Dimensions, Document};
 use super::hex;
 use crate::error::Error;
 use crate::features::SURFACE_SIGNALS;
 
-/// The weights of a router. Axes: `k` models, `t` tasks, `s` surface signals, `d` embedding, `h` hidden units.
+/// Mark of a leaf in [`Weights::node_signal`].
+pub const LEAF: u16 = u16::MAX;
+
+/// The weights of a router.
+///
+/// Axes: `k` models, `o` lexical outcome heads, `t` tasks, `s` surface signals, `v` slots of the vocabulary; of the
+/// forest, `trees`, `nodes`, `leaves`, and `f = s + t + 1 + o` signals.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Weights {
-    /// Lexical table `[2^bucket_bits, d]`.
+    /// Fingerprint of the word or pair in every slot of the vocabulary `[v]`; 0 where the slot is empty.
+    pub vocabulary: Vec<u32>,
+    /// One row per slot `[v, t + o + 1]`: task heads, outcome heads, and last the squared inverse document frequency.
     pub table: Vec<i8>,
-    /// One step of the lexical table in embedding units `[1]`; positive.
+    /// One step of every column of the table `[t + o + 1]`; positive.
     pub table_scale: Vec<f32>,
     /// Mean of every surface signal over the training prompts `[s]`.
     pub surface_mean: Vec<f32>,
     /// One over its standard deviation `[s]`; 0 for a signal that never varied.
     pub surface_scale: Vec<f32>,
-    /// Task head `[t, d + s]` on (embedding, standardised surface).
-    pub task_weight: Vec<f32>,
-    /// Task head's bias `[t]`.
-    pub task_bias: Vec<f32>,
-    /// Lexical outcome head `[k, d + s]`.
-    pub outcome_weight: Vec<f32>,
-    /// Its bias `[k]`.
-    pub outcome_bias: Vec<f32>,
-    /// Level model's hidden layer `[h, s + t + 1]` on (surface, task posterior, mean lexical logit).
-    pub level_hidden_weight: Vec<f32>,
-    /// Its bias `[h]`.
-    pub level_hidden_bias: Vec<f32>,
-    /// Level model's output `[h]`.
-    pub level_output_weight: Vec<f32>,
-    /// Level model's linear part `[s + t + 1]`, beside the hidden layer.
-    pub level_linear_weight: Vec<f32>,
-    /// α: each model's intercept `[k]`.
-    pub intercept: Vec<f32>,
-    /// Posterior variance of α `[k]`; at least 0.
-    pub intercept_variance: Vec<f32>,
-    /// Mean task posterior over the training prompts `[t]`; contrasts are taken from it.
-    pub contrast_center: Vec<f32>,
-    /// B: contrasts `[k, t]`, columns summing to zero over models.
-    pub contrast_weight: Vec<f32>,
-    /// Posterior variance of B, diagonal `[k, t]`; at least 0.
+    /// What surface signals add to the lexical heads `[t + o, s]`.
+    pub lexical_surface: Vec<f32>,
+    /// Bias of the lexical heads `[t + o]`.
+    pub lexical_bias: Vec<f32>,
+    /// Posterior head `[t, t + s]` on (centred log probability of the lexical task heads, surface).
+    pub posterior_weight: Vec<f32>,
+    /// Its bias `[t]`.
+    pub posterior_bias: Vec<f32>,
+    /// Mean quality of every model `[k]`.
+    pub mean: Vec<f32>,
+    /// Task table `[t, k]`: what a task adds to the mean.
+    pub contrast: Vec<f32>,
+    /// Posterior variance of what the table says of a model against the others `[t, k]`; at least 0.
     pub contrast_variance: Vec<f32>,
+    /// First node of every tree `[trees]`.
+    pub root: Vec<u32>,
+    /// Signal that a node looks at `[nodes]`, [`LEAF`] for a leaf.
+    pub node_signal: Vec<u16>,
+    /// Value from which on the right child is taken `[nodes]`; 0 for a leaf.
+    pub node_threshold: Vec<f32>,
+    /// The left child, the right one being next to it, always behind their parent; for a leaf its row `[nodes]`.
+    pub node_child: Vec<u32>,
+    /// What a leaf adds to every model's quality, in steps `[leaves, k]`.
+    pub leaf: Vec<i8>,
+    /// One step of every column of the leaves `[k]`; positive.
+    pub leaf_scale: Vec<f32>,
+    /// One over the number of training prompts in a leaf `[leaves]`.
+    pub leaf_rarity: Vec<f32>,
+    /// Variance of what the table leaves over, per model against the others `[k]`; at least 0.
+    pub residual_variance: Vec<f32>,
     /// Cost regressions `[k, s + t + 1]`, the last column the bias; the logarithm's bias correction is in it.
     pub cost_weight: Vec<f32>,
     /// Latency regressions `[k, s + t + 1]` for ln milliseconds; empty where latency was not observed.
     pub latency_weight: Vec<f32>,
-    /// Set of word hashes seen at training, `2^seen_bits` bits.
-    pub seen: Vec<u8>,
 }
 
 /// One tensor's data, whatever its type.
 enum Data<'a> {
     I8(&'a [i8]),
-    U8(&'a [u8]),
+    U16(&'a [u16]),
+    U32(&'a [u32]),
     F32(&'a [f32]),
 }
 
@@ -64,7 +75,8 @@ impl Data<'_> {
     fn dtype(&self) -> Dtype {
         match self {
             Self::I8(_) => Dtype::I8,
-            Self::U8(_) => Dtype::U8,
+            Self::U16(_) => Dtype::U16,
+            Self::U32(_) => Dtype::U32,
             Self::F32(_) => Dtype::F32,
         }
     }
@@ -72,67 +84,103 @@ impl Data<'_> {
     fn bytes(&self) -> Vec<u8> {
         match self {
             Self::I8(data) => data.iter().map(|value| value.cast_unsigned()).collect(),
-            Self::U8(data) => data.to_vec(),
+            Self::U16(data) => data.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            Self::U32(data) => data.iter().flat_map(|value| value.to_le_bytes()).collect(),
             Self::F32(data) => data.iter().flat_map(|value| value.to_le_bytes()).collect(),
         }
     }
 }
 
+const TENSORS: usize = 22;
+
 /// The name of every tensor and its shape under `document`, sorted by name.
-fn layout(document: &Document) -> [(&'static str, Vec<usize>); 20] {
+fn layout(document: &Document) -> [(&'static str, Vec<usize>); TENSORS] {
     let k = document.models.len();
     let t = document.tasks.len();
     let s = SURFACE_SIGNALS;
-    let d = document.dimensions.embedding;
-    let h = document.dimensions.hidden;
+    let Dimensions { vocabulary_bits, outcomes: o, trees, nodes, leaves } = document.dimensions;
+    let slots = 1 << vocabulary_bits;
     let latency = if document.latency_curve.is_empty() { 0 } else { k };
     [
-        ("contrast.center", vec![t]),
-        ("contrast.intercept", vec![k]),
-        ("contrast.intercept_variance", vec![k]),
-        ("contrast.variance", vec![k, t]),
-        ("contrast.weight", vec![k, t]),
         ("cost.weight", vec![k, s + t + 1]),
+        ("forest.child", vec![nodes]),
+        ("forest.leaf", vec![leaves, k]),
+        ("forest.leaf_rarity", vec![leaves]),
+        ("forest.leaf_scale", vec![k]),
+        ("forest.residual_variance", vec![k]),
+        ("forest.root", vec![trees]),
+        ("forest.signal", vec![nodes]),
+        ("forest.threshold", vec![nodes]),
         ("latency.weight", vec![latency, s + t + 1]),
-        ("level.hidden_bias", vec![h]),
-        ("level.hidden_weight", vec![h, s + t + 1]),
-        ("level.linear_weight", vec![s + t + 1]),
-        ("level.output_weight", vec![h]),
-        ("lexical.scale", vec![1]),
-        ("lexical.table", vec![1 << document.dimensions.bucket_bits, d]),
-        ("novelty.seen", vec![(1 << document.dimensions.seen_bits) / 8]),
-        ("outcome.bias", vec![k]),
-        ("outcome.weight", vec![k, d + s]),
+        ("lexical.bias", vec![t + o]),
+        ("lexical.scale", vec![t + o + 1]),
+        ("lexical.surface", vec![t + o, s]),
+        ("lexical.table", vec![slots, t + o + 1]),
+        ("lexical.vocabulary", vec![slots]),
+        ("posterior.bias", vec![t]),
+        ("posterior.weight", vec![t, t + s]),
         ("surface.mean", vec![s]),
         ("surface.scale", vec![s]),
-        ("task.bias", vec![t]),
-        ("task.weight", vec![t, d + s]),
+        ("table.contrast", vec![t, k]),
+        ("table.mean", vec![k]),
+        ("table.variance", vec![t, k]),
     ]
 }
 
 impl Weights {
-    fn data(&self) -> [Data<'_>; 20] {
+    /// Weights of the shapes that `document` asks for and of no effect: an empty vocabulary, a quality of one half for every
+    /// model. A start for tools and tests.
+    pub fn neutral(document: &Document) -> Self {
+        let k = document.models.len();
+        let t = document.tasks.len();
+        let s = SURFACE_SIGNALS;
+        let Dimensions { vocabulary_bits, outcomes: o, .. } = document.dimensions;
+        let latency = if document.latency_curve.is_empty() { 0 } else { k };
+        Self {
+            vocabulary: vec![0; 1 << vocabulary_bits],
+            table: vec![0; (t + o + 1) << vocabulary_bits],
+            table_scale: vec![1.0; t + o + 1],
+            surface_mean: vec![0.0; s],
+            surface_scale: vec![0.0; s],
+            lexical_surface: vec![0.0; (t + o) * s],
+            lexical_bias: vec![0.0; t + o],
+            posterior_weight: vec![0.0; t * (t + s)],
+            posterior_bias: vec![0.0; t],
+            mean: vec![0.5; k],
+            contrast: vec![0.0; t * k],
+            contrast_variance: vec![0.0; t * k],
+            leaf_scale: vec![1.0; k],
+            residual_variance: vec![0.0; k],
+            cost_weight: vec![0.0; k * (s + t + 1)],
+            latency_weight: vec![0.0; latency * (s + t + 1)],
+            ..Self::default()
+        }
+    }
+
+    fn data(&self) -> [Data<'_>; TENSORS] {
         [
-            Data::F32(&self.contrast_center),
-            Data::F32(&self.intercept),
-            Data::F32(&self.intercept_variance),
-            Data::F32(&self.contrast_variance),
-            Data::F32(&self.contrast_weight),
             Data::F32(&self.cost_weight),
+            Data::U32(&self.node_child),
+            Data::I8(&self.leaf),
+            Data::F32(&self.leaf_rarity),
+            Data::F32(&self.leaf_scale),
+            Data::F32(&self.residual_variance),
+            Data::U32(&self.root),
+            Data::U16(&self.node_signal),
+            Data::F32(&self.node_threshold),
             Data::F32(&self.latency_weight),
-            Data::F32(&self.level_hidden_bias),
-            Data::F32(&self.level_hidden_weight),
-            Data::F32(&self.level_linear_weight),
-            Data::F32(&self.level_output_weight),
+            Data::F32(&self.lexical_bias),
             Data::F32(&self.table_scale),
+            Data::F32(&self.lexical_surface),
             Data::I8(&self.table),
-            Data::U8(&self.seen),
-            Data::F32(&self.outcome_bias),
-            Data::F32(&self.outcome_weight),
+            Data::U32(&self.vocabulary),
+            Data::F32(&self.posterior_bias),
+            Data::F32(&self.posterior_weight),
             Data::F32(&self.surface_mean),
             Data::F32(&self.surface_scale),
-            Data::F32(&self.task_bias),
-            Data::F32(&self.task_weight),
+            Data::F32(&self.contrast),
+            Data::F32(&self.mean),
+            Data::F32(&self.contrast_variance),
         ]
     }
 
@@ -160,28 +208,59 @@ impl Weights {
         let layout = layout(document);
         let reader = Reader { tensors, layout: &layout, artifact };
         let weights = Self {
-            table: reader.bytes("lexical.table", Dtype::I8)?.iter().map(|byte| byte.cast_signed()).collect(),
+            vocabulary: reader.words("lexical.vocabulary")?,
+            table: reader.signed_bytes("lexical.table")?,
             table_scale: reader.floats("lexical.scale", Domain::Positive)?,
             surface_mean: reader.floats("surface.mean", Domain::Finite)?,
             surface_scale: reader.floats("surface.scale", Domain::NotNegative)?,
-            task_weight: reader.floats("task.weight", Domain::Finite)?,
-            task_bias: reader.floats("task.bias", Domain::Finite)?,
-            outcome_weight: reader.floats("outcome.weight", Domain::Finite)?,
-            outcome_bias: reader.floats("outcome.bias", Domain::Finite)?,
-            level_hidden_weight: reader.floats("level.hidden_weight", Domain::Finite)?,
-            level_hidden_bias: reader.floats("level.hidden_bias", Domain::Finite)?,
-            level_output_weight: reader.floats("level.output_weight", Domain::Finite)?,
-            level_linear_weight: reader.floats("level.linear_weight", Domain::Finite)?,
-            intercept: reader.floats("contrast.intercept", Domain::Finite)?,
-            intercept_variance: reader.floats("contrast.intercept_variance", Domain::NotNegative)?,
-            contrast_center: reader.floats("contrast.center", Domain::NotNegative)?,
-            contrast_weight: reader.floats("contrast.weight", Domain::Finite)?,
-            contrast_variance: reader.floats("contrast.variance", Domain::NotNegative)?,
+            lexical_surface: reader.floats("lexical.surface", Domain::Finite)?,
+            lexical_bias: reader.floats("lexical.bias", Domain::Finite)?,
+            posterior_weight: reader.floats("posterior.weight", Domain::Finite)?,
+            posterior_bias: reader.floats("posterior.bias", Domain::Finite)?,
+            mean: reader.floats("table.mean", Domain::Finite)?,
+            contrast: reader.floats("table.contrast", Domain::Finite)?,
+            contrast_variance: reader.floats("table.variance", Domain::NotNegative)?,
+            root: reader.words("forest.root")?,
+            node_signal: reader.half_words("forest.signal")?,
+            node_threshold: reader.floats("forest.threshold", Domain::Finite)?,
+            node_child: reader.words("forest.child")?,
+            leaf: reader.signed_bytes("forest.leaf")?,
+            leaf_scale: reader.floats("forest.leaf_scale", Domain::Positive)?,
+            leaf_rarity: reader.floats("forest.leaf_rarity", Domain::NotNegative)?,
+            residual_variance: reader.floats("forest.residual_variance", Domain::NotNegative)?,
             cost_weight: reader.floats("cost.weight", Domain::Finite)?,
             latency_weight: reader.floats("latency.weight", Domain::Finite)?,
-            seen: reader.bytes("novelty.seen", Dtype::U8)?.to_vec(),
         };
+        weights.check_forest(document, artifact)?;
         Ok(weights)
+    }
+
+    /// Every path through the forest must end in a leaf that exists.
+    fn check_forest(&self, document: &Document, artifact: &str) -> Result<(), Error> {
+        let bad = |field: &str, expected: &'static str, got: String| Error::OutOfDomain {
+            artifact: artifact.into(),
+            field: field.into(),
+            expected,
+            got,
+        };
+        let nodes = self.node_child.len();
+        let signals = SURFACE_SIGNALS + document.tasks.len() + 1 + document.dimensions.outcomes;
+        if let Some(root) = self.root.iter().find(|root| **root as usize >= nodes) {
+            return Err(bad("forest.root", "a node", root.to_string()));
+        }
+        for (node, (&signal, &child)) in self.node_signal.iter().zip(&self.node_child).enumerate() {
+            let child = child as usize;
+            if signal == LEAF {
+                if child >= document.dimensions.leaves {
+                    return Err(bad("forest.child", "a leaf", child.to_string()));
+                }
+            } else if usize::from(signal) >= signals {
+                return Err(bad("forest.signal", "a signal of the forest", signal.to_string()));
+            } else if child <= node || child + 1 >= nodes {
+                return Err(bad("forest.child", "two nodes behind their parent", child.to_string()));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -234,6 +313,20 @@ impl Reader<'_> {
             });
         }
         Ok(view.data())
+    }
+
+    fn signed_bytes(&self, tensor: &'static str) -> Result<Vec<i8>, Error> {
+        Ok(self.bytes(tensor, Dtype::I8)?.iter().map(|byte| byte.cast_signed()).collect())
+    }
+
+    fn half_words(&self, tensor: &'static str) -> Result<Vec<u16>, Error> {
+        let (blocks, _) = self.bytes(tensor, Dtype::U16)?.as_chunks::<2>();
+        Ok(blocks.iter().map(|block| u16::from_le_bytes(*block)).collect())
+    }
+
+    fn words(&self, tensor: &'static str) -> Result<Vec<u32>, Error> {
+        let (blocks, _) = self.bytes(tensor, Dtype::U32)?.as_chunks::<4>();
+        Ok(blocks.iter().map(|block| u32::from_le_bytes(*block)).collect())
     }
 
     fn floats(&self, tensor: &'static str, domain: Domain) -> Result<Vec<f32>, Error> {

@@ -6,6 +6,9 @@ use std::fmt::Display;
 use super::document::{Dimensions, Document};
 use crate::error::Error;
 
+/// Nodes of a forest at most: far above any that was grown, low enough that no size overflows.
+const MOST_NODES: usize = 1 << 24;
+
 impl Document {
     /// Checks every field against its domain and against the others.
     pub(super) fn validate(&self, artifact: &str) -> Result<(), Error> {
@@ -23,17 +26,18 @@ impl Document {
         check((1..=4096).contains(&k), "models", "1 to 4096 names", &k)?;
         check(unique.len() == k, "models", "names that differ", &k)?;
         check((1..=4096).contains(&self.tasks.len()), "tasks", "1 to 4096 names", &self.tasks.len())?;
-        let Dimensions { bucket_bits, embedding, hidden, seen_bits } = self.dimensions;
-        check((4..=24).contains(&bucket_bits), "dimensions.bucket_bits", "4 to 24", &bucket_bits)?;
-        check((1..=1024).contains(&embedding), "dimensions.embedding", "1 to 1024", &embedding)?;
-        check((1..=4096).contains(&hidden), "dimensions.hidden", "1 to 4096", &hidden)?;
-        check((4..=28).contains(&seen_bits), "dimensions.seen_bits", "4 to 28", &seen_bits)?;
+        let Dimensions { vocabulary_bits, outcomes, trees, nodes, leaves } = self.dimensions;
+        check((4..=24).contains(&vocabulary_bits), "dimensions.vocabulary_bits", "4 to 24", &vocabulary_bits)?;
+        check((1..=4096).contains(&outcomes), "dimensions.outcomes", "1 to 4096", &outcomes)?;
+        check(trees <= 4096, "dimensions.trees", "up to 4096", &trees)?;
+        check(nodes <= MOST_NODES, "dimensions.nodes", "up to 2^24", &nodes)?;
+        check(leaves <= MOST_NODES, "dimensions.leaves", "up to 2^24", &leaves)?;
         let rule = self.decision;
         let share = |x: f64| (0.0..=1.0).contains(&x);
         let amount = |x: f64| x >= 0.0 && x.is_finite();
         check(amount(rule.confidence), "decision.confidence", "0 or more", &rule.confidence)?;
         check(share(rule.novelty_limit), "decision.novelty_limit", "0 to 1", &rule.novelty_limit)?;
-        check(share(rule.blend), "decision.blend", "0 to 1", &rule.blend)?;
+        check(share(rule.trust), "decision.trust", "0 to 1", &rule.trust)?;
         check(rule.default_lambda.is_none_or(amount), "decision.default_lambda", "0 or more", &"a bad number")?;
         check(self.costs.len() == k, "costs", "one entry per model", &self.costs.len())?;
         check(self.statics.len() == k, "statics", "one entry per model", &self.statics.len())?;

@@ -1,0 +1,75 @@
+//! The posterior over tasks: what the lexical task heads say, together with the surface, made honest on prompts they have not
+//! seen.
+//!
+//! A multinomial logistic regression on the centred log probabilities of the lexical heads and the standardised surface
+//! signals, fitted on out-of-fold probabilities: in-sample ones would look surer than those of new prompts ever are.
+
+use pointsman::features::SURFACE_SIGNALS;
+
+use crate::dataset::Dataset;
+use crate::error::Error;
+use crate::loss::{Target, loss};
+use crate::minimise::minimise;
+
+const STEPS: usize = 60;
+
+/// A fitted head.
+#[derive(Clone, Debug)]
+pub(crate) struct Posterior {
+    /// `[t, t + s]`, row-major.
+    pub(crate) weight: Vec<f32>,
+    /// `[t]`.
+    pub(crate) bias: Vec<f32>,
+}
+
+/// Fits on `rows`; `inputs` are `[n, t + s]`.
+pub(crate) fn fit(
+    data: &Dataset,
+    labels: &[Option<u32>],
+    n_tasks: usize,
+    inputs: &[f32],
+    rows: &[usize],
+    ridge: f64,
+) -> Result<Posterior, Error> {
+    let width = n_tasks + SURFACE_SIGNALS;
+    let mut parameters = vec![0.0; n_tasks * (width + 1)];
+    let labelled: Vec<usize> = rows.iter().copied().filter(|&row| labels[row].is_some()).collect();
+    let weights = n_tasks * width;
+    if n_tasks > 1 {
+        minimise(&mut parameters, STEPS, |x, gradient| {
+            let mut value = 0.5 * ridge * x[..weights].iter().map(|w| f64::from(w * w)).sum::<f64>();
+            for (gradient, w) in gradient.iter_mut().zip(x) {
+                *gradient = ridge as f32 * w;
+            }
+            gradient[weights..].fill(0.0);
+            for block in labelled.chunks(crate::linear::BLOCK) {
+                let mut logits = Vec::with_capacity(block.len() * n_tasks);
+                let mut target = vec![0.0; block.len() * n_tasks];
+                for (target, &row) in target.chunks_exact_mut(n_tasks).zip(block) {
+                    let input = &inputs[row * width..(row + 1) * width];
+                    logits.extend(x[..weights].chunks_exact(width).zip(&x[weights..]).map(|(w, b)| dot(w, input) + b));
+                    if let Some(label) = labels[row] {
+                        target[label as usize] = data.weights[row];
+                    }
+                }
+                value += loss(&mut logits, n_tasks, Target::Classes(target))?;
+                for (g, &row) in logits.chunks_exact(n_tasks).zip(block) {
+                    let input = &inputs[row * width..(row + 1) * width];
+                    for (task, g) in g.iter().enumerate() {
+                        for (out, x) in gradient[task * width..(task + 1) * width].iter_mut().zip(input) {
+                            *out += g * x;
+                        }
+                        gradient[weights + task] += g;
+                    }
+                }
+            }
+            Ok(value)
+        })?;
+    }
+    let bias = parameters.split_off(weights);
+    Ok(Posterior { weight: parameters, bias })
+}
+
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
