@@ -15,11 +15,11 @@ use crate::recipe::RecipeSettings;
 /// Prompts that one tree sees at most.
 const MOST_PROMPTS: usize = 50_000;
 
-/// Share of the prompts that one tree sees.
-const BAG: f64 = 0.67;
+/// Share of the prompts that one tree sees, in per cent.
+const BAG: usize = 67;
 
-/// Share of the signals tried at a node.
-const SIGNALS_TRIED: f64 = 0.4;
+/// Share of the signals tried at a node, in per cent.
+const SIGNALS_TRIED: usize = 40;
 
 /// A prompt without an outcome of a model counts as much of an outcome at the leaf's level.
 const LEVEL_EVIDENCE: f32 = 0.5;
@@ -54,7 +54,7 @@ pub(crate) struct Forest {
 /// Grows a forest on `rows`.
 pub(crate) fn grow(plot: &Plot<'_>, rows: &[usize], settings: &RecipeSettings, trees: usize, seed: u64) -> Forest {
     let columns = Columns::new(plot, rows);
-    let bag = ((rows.len() as f64 * BAG) as usize).clamp(1, MOST_PROMPTS);
+    let bag = (rows.len() * BAG / 100).clamp(1, MOST_PROMPTS);
     let grown: Vec<Forest> = (0..trees as u64)
         .into_par_iter()
         .map(|tree| {
@@ -208,7 +208,7 @@ impl Columns {
 
     /// The best of the splits tried: column, threshold, prompts to the left.
     fn split(&self, members: &[u32], least: usize, random: &mut fastrand::Rng) -> Option<(usize, f32, usize)> {
-        let tries = (self.signals.len() as f64 * SIGNALS_TRIED).ceil() as usize;
+        let tries = (self.signals.len() * SIGNALS_TRIED).div_ceil(100);
         let total = self.sums(members.iter().copied());
         let mut order: Vec<usize> = (0..self.signals.len()).collect();
         let mut best: Option<(f64, usize, f32, usize)> = None;

@@ -52,6 +52,7 @@ impl Lexical {
 }
 
 /// Fits on the prompts `rows` of `data`; `labels` are below `n_tasks`.
+#[expect(clippy::cast_possible_truncation, reason = "the design is single precision")]
 pub(crate) fn fit(
     data: &Dataset,
     labels: &[Option<u32>],
@@ -61,14 +62,15 @@ pub(crate) fn fit(
     seed: u64,
 ) -> Result<Lexical, Error> {
     let settings = recipe.settings();
+    let surface_weight = settings.surface_weight as f32;
     let rows = evenly(rows, MOST_PROMPTS, seed);
     let mut weights = Weights::default();
     (weights.surface_mean, weights.surface_scale) = surface_moments(data, &rows);
     let terms = Terms::new(data, &rows, 1 << settings.vocabulary_bits);
     weights.vocabulary = Vocabulary::build(&terms.hashes);
-    let design = Design::new(data, &rows, &terms, &weights, settings.surface_weight as f32);
+    let design = Design::new(data, &rows, &terms, &weights, surface_weight);
 
-    let steps = recipe.steps(rows.len());
+    let steps = Recipe::steps(rows.len());
     let task_target = |block: &[usize]| {
         let mut target = vec![0.0; block.len() * n_tasks];
         for (target, &row) in target.chunks_exact_mut(n_tasks).zip(block) {
@@ -89,7 +91,7 @@ pub(crate) fn fit(
         };
         heads.push(design.fit(&rows, start.len(), start.to_vec(), settings.outcome_ridge, steps, target)?);
     }
-    store(&heads, &terms, settings.surface_weight as f32, &mut weights);
+    store(&heads, &terms, surface_weight, &mut weights);
     Ok(Lexical { weights, tasks: n_tasks })
 }
 
@@ -156,7 +158,9 @@ impl Terms {
             seen.extend(features.main().iter().chain(features.background()));
             seen.sort_unstable();
             seen.dedup();
-            seen.iter().for_each(|hash| each(*hash));
+            for hash in &seen {
+                each(*hash);
+            }
         };
         for &row in rows {
             distinct(&data.features[row], &mut |hash| {
@@ -248,6 +252,7 @@ impl Design {
     }
 
     /// Minimises the summed loss plus half the ridge times the squared weights; biases are free.
+    #[expect(clippy::cast_possible_truncation, reason = "gradients are single precision")]
     fn fit(
         &self,
         rows: &[usize],

@@ -83,6 +83,7 @@ struct Pair {
 }
 
 /// The two-loop recursion: minus the inverse Hessian, as far as it is remembered, times the gradient.
+#[expect(clippy::cast_possible_truncation, reason = "variables are single precision")]
 fn descent(gradient: &[f32], pairs: &VecDeque<Pair>) -> Vec<f32> {
     let mut direction: Vec<f32> = gradient.iter().map(|g| -g).collect();
     let mut shares = Vec::with_capacity(pairs.len());
@@ -92,7 +93,9 @@ fn descent(gradient: &[f32], pairs: &VecDeque<Pair>) -> Vec<f32> {
         shares.push(share);
     }
     if let Some(last) = pairs.back() {
-        direction.iter_mut().for_each(|d| *d = (f64::from(*d) * last.scale) as f32);
+        for d in &mut direction {
+            *d = (f64::from(*d) * last.scale) as f32;
+        }
     }
     for (pair, share) in pairs.iter().zip(shares.iter().rev()) {
         let back = dot(&pair.turned, &direction) / pair.curvature;
@@ -101,6 +104,7 @@ fn descent(gradient: &[f32], pairs: &VecDeque<Pair>) -> Vec<f32> {
     direction
 }
 
+#[expect(clippy::cast_possible_truncation, reason = "variables are single precision")]
 fn add(sum: &mut [f32], factor: f64, values: &[f32]) {
     for (sum, value) in sum.iter_mut().zip(values) {
         *sum += factor as f32 * value;
@@ -135,10 +139,10 @@ mod tests {
         let objective = |x: &[f32], gradient: &mut [f32]| {
             let mut value = 0.0;
             for (i, (x, gradient)) in x.iter().zip(gradient).enumerate() {
-                let steep = 10_f64.powf(i as f64 / 10.0);
-                let off = f64::from(*x) - i as f64;
-                value += 0.5 * steep * off * off;
-                *gradient = (steep * off) as f32;
+                let steep = 10_f32.powf(i as f32 / 10.0);
+                let off = x - i as f32;
+                value += 0.5 * f64::from(steep * off * off);
+                *gradient = steep * off;
             }
             Ok(value)
         };

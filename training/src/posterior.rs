@@ -23,6 +23,7 @@ pub(crate) struct Posterior {
 }
 
 /// Fits on `rows`; `inputs` are `[n, t + s]`.
+#[expect(clippy::cast_possible_truncation, reason = "gradients are single precision")]
 pub(crate) fn fit(
     data: &Dataset,
     labels: &[Option<u32>],

@@ -154,7 +154,7 @@ impl Recipe {
     }
 
     /// Steps of the lexical fit on `n` prompts at most.
-    pub(crate) fn steps(&self, n: usize) -> usize {
+    pub(crate) fn steps(n: usize) -> usize {
         MOST_STEPS.min(MOST_VISITS.div_ceil(n.max(1)))
     }
 }

@@ -79,10 +79,10 @@ pub(crate) fn fit(data: &Dataset, labels: &[Option<u32>], t: usize, rows: &[usiz
             table.variance[index * k..(index + 1) * k].copy_from_slice(&variance);
         }
         // A model tried on easy tasks alone is not as good as its mean says.
-        for m in 0..k {
-            let explained: f64 =
-                tally.tasks.iter().enumerate().map(|(t, task)| task.weight[m] * table.contrast[t * k + m]).sum();
-            mean[m] = (tally.total.score[m] - explained) / tally.total.weight[m].max(1e-9);
+        for (m, mean) in mean.iter_mut().enumerate() {
+            let tasks = tally.tasks.iter().zip(table.contrast.chunks_exact(k));
+            let explained: f64 = tasks.map(|(task, contrast)| task.weight[m] * contrast[m]).sum();
+            *mean = (tally.total.score[m] - explained) / tally.total.weight[m].max(1e-9);
         }
         table.mean.clone_from(&mean);
     }
