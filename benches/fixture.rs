@@ -8,6 +8,7 @@ use pointsman::artifact::{
     SCHEMA_VERSION, StaticMeans, TaskProfile, TaskSource, Weights,
 };
 use pointsman::features::{FEATURE_VERSION, SURFACE_SIGNALS};
+use pointsman::predictor::NOVELTY_SIGNALS;
 use pointsman::vocabulary::Vocabulary;
 use pointsman::{Features, Featuriser, Request, Turn};
 
@@ -37,6 +38,9 @@ pub fn artifact(k: usize, seed: u64) -> Artifact {
         posterior_weight: floats(TASKS * signals, 1.0),
         posterior_bias: floats(TASKS, 1.0),
         contrast: floats(TASKS * k, 0.2),
+        novelty_weight: floats(NOVELTY_SIGNALS + 1, 1.0),
+        novelty_center: floats(TASKS * SURFACE_SIGNALS, 1.0),
+        novelty_precision: vec![1.0; TASKS * SURFACE_SIGNALS],
         contrast_variance: vec![0.001; TASKS * k],
         residual_variance: vec![0.1; k],
         leaf_scale: vec![0.001; k],
@@ -105,6 +109,7 @@ fn document(k: usize) -> Document {
             mode: Mode::Learned,
             trust: 0.75,
             confidence: 0.5,
+            novelty_weight: 1.0,
             novelty_limit: 0.9,
             default_lambda: None,
         },

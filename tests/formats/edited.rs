@@ -84,6 +84,7 @@ fn documents_outside_their_domains() {
         ("dimensions.trees", |document| document.dimensions.trees = usize::MAX),
         ("dimensions.nodes", |document| document.dimensions.nodes = usize::MAX),
         ("dimensions.leaves", |document| document.dimensions.leaves = usize::MAX),
+        ("decision.novelty_weight", |document| document.decision.novelty_weight = 1.1),
         ("decision.trust", |document| document.decision.trust = -0.1),
         ("decision.confidence", |document| document.decision.confidence = -1.0),
         ("decision.novelty_limit", |document| document.decision.novelty_limit = 1.5),
@@ -166,7 +167,7 @@ fn wrong_shapes() {
 fn missing_tensors() {
     let names: Vec<String> =
         SafeTensors::deserialize(ARTIFACT).expect("safetensors").names().into_iter().map(ToString::to_string).collect();
-    assert_eq!(names.len(), 22);
+    assert_eq!(names.len(), 25);
     for name in names {
         let error = refused(&with_tensors(|tensors| tensors.retain(|(other, _)| *other != name)));
         assert!(matches!(error, Error::MissingTensor { tensor, .. } if tensor == name), "{error}");

@@ -1,6 +1,6 @@
 //! What λ does, and what every decision keeps to.
 //!
-//! Where the router acts on predictions alone (`confidence` 0, nothing unfamiliar), a larger λ never buys lower
+//! Where the router acts on predictions alone (trusted wholly, `confidence` 0, nothing unfamiliar), a larger λ never buys lower
 //! predicted quality. Under the artifact's own rule that need not hold: the best static choice changes with λ, and a
 //! gain that is enough evidence against one static choice may not be enough against the next. What holds then is
 //! what `every_decision_keeps_to_its_word` checks: never worse in predicted utility than the static choice.
@@ -28,7 +28,7 @@ fn bound(lambda: f64, rule: impl Fn(DecisionRule) -> DecisionRule) -> Bound {
 }
 
 fn by_prediction_alone(rule: DecisionRule) -> DecisionRule {
-    DecisionRule { mode: Mode::Learned, confidence: 0.0, novelty_limit: 1.0, ..rule }
+    DecisionRule { mode: Mode::Learned, trust: 1.0, novelty_weight: 0.0, confidence: 0.0, novelty_limit: 1.0, ..rule }
 }
 
 proptest! {

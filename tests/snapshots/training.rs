@@ -48,6 +48,7 @@ fn as_they_come_about() {
         RecipeSettings { depth: 0, ..base() },
         RecipeSettings { leaf: 1, ..base() },
         RecipeSettings { trees: 5_000, ..base() },
+        RecipeSettings { new_tasks: 1.0, ..base() },
         RecipeSettings { clusters: 1, ..base() },
     ] {
         errors.push(settings.validate().expect_err("outside its domain"));

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use pointsman::Predictions;
 use pointsman::artifact::{CostHead, CostTarget, Dimensions, Weights};
 use pointsman::features::SURFACE_SIGNALS;
-use pointsman::predictor::Encoder;
+use pointsman::predictor::{Encoder, NOVELTY_SIGNALS};
 use pointsman_evals::log::{CostSource, Price};
 use rayon::prelude::*;
 
@@ -20,7 +20,8 @@ use crate::costs;
 use crate::dataset::Dataset;
 use crate::error::Error;
 use crate::forest::{self, Forest, Plot};
-use crate::lexical::{self, Lexical};
+use crate::lexical::{self, Heads, Lexical};
+use crate::novelty;
 use crate::posterior;
 use crate::recipe::{Recipe, RecipeSettings};
 use crate::table::{self, Table};
@@ -45,6 +46,8 @@ pub(crate) struct CrossFit {
     pub(crate) parts: Vec<Part>,
     /// Out-of-fold task posteriors, `[n, t]`.
     pub(crate) posteriors: Vec<f32>,
+    /// Whether novelty was learned.
+    pub(crate) knows_novelty: bool,
 }
 
 /// What costs are reckoned with.
@@ -96,25 +99,31 @@ pub(crate) fn run(
         .into_par_iter()
         .map(|part| {
             let seed = settings.seed.wrapping_add(part as u64 * 7919);
-            let lexical = lexical::fit(data, &labels.of_row, t, &train_rows(part), recipe, seed);
+            let lexical = lexical::fit(data, &labels.of_row, t, &train_rows(part), Heads::All, recipe, seed);
             progress();
             lexical
         })
         .collect::<Result<_, _>>()?;
 
-    let inputs = by_row(data, t + SURFACE_SIGNALS, |row, out, target| {
+    let seen_by = |row: usize, out: &mut Predictions| {
         let lexical = &lexicals[fold[row]];
         lexical.encode(&data.features[row], out);
-        target.copy_from_slice(Encoder::new(&lexical.weights, t).posterior_input(out));
+        Encoder::new(&lexical.weights, t).posterior_input(out).to_vec()
+    };
+    let inputs = by_row(data, t + SURFACE_SIGNALS, |row, out, target| target.copy_from_slice(&seen_by(row, out)));
+    let familiar = by_row(data, NOVELTY_SIGNALS, |row, out, target| {
+        seen_by(row, out);
+        target.copy_from_slice(out.novelty_signals());
     });
+    let novelty = novelty::fit(data, &labels.of_row, t, &familiar, recipe)?.unwrap_or_default();
     let posteriors = (0..=count)
         .into_par_iter()
         .map(|part| posterior::fit(data, &labels.of_row, t, &inputs, &train_rows(part), settings.posterior_ridge))
         .collect::<Result<Vec<_>, _>>()?;
     for (lexical, posterior) in lexicals.iter_mut().zip(posteriors) {
         (lexical.weights.posterior_weight, lexical.weights.posterior_bias) = (posterior.weight, posterior.bias);
+        lexical.weights.novelty_weight.clone_from(&novelty);
     }
-    drop(inputs);
     progress();
 
     let width = SURFACE_SIGNALS + t + 1 + k;
@@ -161,7 +170,7 @@ pub(crate) fn run(
         })
         .collect::<Result<_, Error>>()?;
     let posteriors = signals.chunks_exact(width).flat_map(|row| row[SURFACE_SIGNALS..][..t].iter().copied()).collect();
-    Ok(CrossFit { parts, posteriors })
+    Ok(CrossFit { parts, posteriors, knows_novelty: !novelty.is_empty() })
 }
 
 /// Without a task table the forest carries all, and needs finer leaves for it.

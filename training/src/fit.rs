@@ -213,6 +213,7 @@ fn draft(
             mode: Mode::Learned,
             trust: 1.0,
             confidence: 0.0,
+            novelty_weight: if cross.knows_novelty { 1.0 } else { 0.0 },
             novelty_limit: 1.0,
             default_lambda: None,
         },
@@ -264,7 +265,7 @@ fn rehearse(
     novelties.sort_by(f32::total_cmp);
     // What one training prompt in two hundred exceeds, and a margin.
     let high = f64::from(novelties[(novelties.len() - 1) * 995 / 1000]);
-    document.decision.novelty_limit = (high + 0.1).clamp(LEAST_NOVELTY_LIMIT, 0.95);
+    document.decision.novelty_limit = (high + 0.1).clamp(LEAST_NOVELTY_LIMIT, 0.98);
 
     let costs_known = data.cells.all().iter().any(|cell| cell.cost_source != CostSource::Unknown);
     let latencies: Vec<Option<f64>> = (0..data.k()).map(|model| mean_latency(data, model)).collect();

@@ -18,7 +18,7 @@ use pointsman::{Features, Predictions};
 
 use crate::dataset::Dataset;
 use crate::error::Error;
-use crate::loss::{Target, loss};
+use crate::loss::{Target, loss, rows_at_once};
 use crate::minimise::minimise;
 use crate::recipe::Recipe;
 
@@ -30,9 +30,6 @@ const SKETCH_BITS: u32 = 24;
 
 /// Prompts that the heads are fitted on at most, evenly chosen: a tenth of a million teaches them all but the rarest words.
 const MOST_PROMPTS: usize = 200_000;
-
-/// Rows whose logits are held at a time.
-const BLOCK: usize = 2048;
 
 /// Outcome heads fitted together: more would only take more memory.
 const MODELS_AT_ONCE: usize = 16;
@@ -51,6 +48,15 @@ impl Lexical {
     }
 }
 
+/// Which heads to fit.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Heads {
+    /// Tasks and outcomes.
+    All,
+    /// Tasks alone, to see what they say of a task they were not shown.
+    Tasks,
+}
+
 /// Fits on the prompts `rows` of `data`; `labels` are below `n_tasks`.
 #[expect(clippy::cast_possible_truncation, reason = "the design is single precision")]
 pub(crate) fn fit(
@@ -58,6 +64,7 @@ pub(crate) fn fit(
     labels: &[Option<u32>],
     n_tasks: usize,
     rows: &[usize],
+    heads: Heads,
     recipe: &Recipe,
     seed: u64,
 ) -> Result<Lexical, Error> {
@@ -81,17 +88,18 @@ pub(crate) fn fit(
         Target::Classes(target)
     };
     let start = vec![0.0; n_tasks];
-    let mut heads = vec![design.fit(&rows, n_tasks, start, settings.task_ridge, steps, task_target)?];
-    let means = mean_logits(data, &rows);
+    let mut fitted = vec![design.fit(&rows, n_tasks, start, settings.task_ridge, steps, task_target)?];
+    let means = if heads == Heads::All { mean_logits(data, &rows) } else { Vec::new() };
     for (block, start) in means.chunks(MODELS_AT_ONCE).enumerate() {
         let first = block * MODELS_AT_ONCE;
         let target = |block: &[usize]| {
             let (scores, mask) = data.scores(block, first..first + start.len());
             Target::Scores(scores, mask)
         };
-        heads.push(design.fit(&rows, start.len(), start.to_vec(), settings.outcome_ridge, steps, target)?);
+        fitted.push(design.fit(&rows, start.len(), start.to_vec(), settings.outcome_ridge, steps, target)?);
     }
-    store(&heads, &terms, surface_weight, &mut weights);
+    (weights.novelty_center, weights.novelty_precision) = surface_by_task(data, labels, n_tasks, &rows, &weights);
+    store(&fitted, &terms, surface_weight, &mut weights);
     Ok(Lexical { weights, tasks: n_tasks })
 }
 
@@ -120,6 +128,38 @@ fn surface_moments(data: &Dataset, rows: &[usize]) -> (Vec<f32>, Vec<f32>) {
         scale[signal] = if variance > 1e-10 { (1.0 / variance.sqrt()) as f32 } else { 0.0 };
     }
     (mean, scale)
+}
+
+/// Mean and one over variance of the standardised surface of every task's prompts, `[t, s]` each; the variance of few prompts is
+/// drawn towards that of all, which is 1.
+#[expect(clippy::cast_possible_truncation, reason = "stored in single precision")]
+fn surface_by_task(
+    data: &Dataset,
+    labels: &[Option<u32>],
+    n_tasks: usize,
+    rows: &[usize],
+    weights: &Weights,
+) -> (Vec<f32>, Vec<f32>) {
+    const PRIOR_PROMPTS: f64 = 5.0;
+    const LEAST_VARIANCE: f64 = 0.05;
+    let size = n_tasks * SURFACE_SIGNALS;
+    let (mut sum, mut squares, mut count) = (vec![0.0; size], vec![0.0; size], vec![0.0; n_tasks]);
+    for &row in rows {
+        let Some(task) = labels[row].map(|label| label as usize) else { continue };
+        count[task] += 1.0;
+        for (signal, u) in standardise(data.features[row].surface(), weights).enumerate() {
+            sum[task * SURFACE_SIGNALS + signal] += f64::from(u);
+            squares[task * SURFACE_SIGNALS + signal] += f64::from(u) * f64::from(u);
+        }
+    }
+    let moments = sum.iter().zip(&squares).enumerate().map(|(at, (sum, squares))| {
+        let n: f64 = count[at / SURFACE_SIGNALS];
+        let mean = sum / (n + 1.0);
+        let spread = (squares - 2.0 * mean * sum + n * mean * mean).max(0.0);
+        let variance = (spread + PRIOR_PROMPTS) / (n + PRIOR_PROMPTS);
+        (mean as f32, (1.0 / variance.max(LEAST_VARIANCE)) as f32)
+    });
+    moments.unzip()
 }
 
 /// Every model's mean score as a logit: where its head starts.
@@ -201,7 +241,7 @@ struct Design {
 }
 
 /// Heads of one fit, `c` of them, before they are quantised.
-struct Heads {
+struct Fitted {
     columns: usize,
     /// `[terms, c]`, then `[s, c]`, then `[c]`.
     parameters: Vec<f32>,
@@ -261,7 +301,7 @@ impl Design {
         ridge: f64,
         steps: usize,
         target: impl Fn(&[usize]) -> Target,
-    ) -> Result<Heads, Error> {
+    ) -> Result<Fitted, Error> {
         let (words, dense) = (self.terms * columns, SURFACE_SIGNALS * columns);
         let mut parameters = vec![0.0; words + dense];
         parameters.extend(bias);
@@ -272,8 +312,9 @@ impl Design {
                 *gradient = ridge as f32 * w;
             }
             gradient[words + dense..].fill(0.0);
-            for (block, rows) in rows.chunks(BLOCK).enumerate() {
-                let first = block * BLOCK;
+            let at_once = rows_at_once(columns);
+            for (block, rows) in rows.chunks(at_once).enumerate() {
+                let first = block * at_once;
                 logits.clear();
                 logits.resize(rows.len() * columns, 0.0);
                 for (position, out) in logits.chunks_exact_mut(columns).enumerate() {
@@ -298,7 +339,7 @@ impl Design {
             }
             Ok(value)
         })?;
-        Ok(Heads { columns, parameters })
+        Ok(Fitted { columns, parameters })
     }
 }
 
@@ -311,11 +352,11 @@ fn add(sum: &mut [f32], factor: f32, values: &[f32]) {
 /// Rows of the served table: each head's weight times the word's inverse document frequency, and that frequency's square,
 /// in int8 with one step per column.
 #[expect(clippy::cast_possible_truncation, reason = "values are clamped to the int8 range")]
-fn store(heads: &[Heads], terms: &Terms, surface_weight: f32, weights: &mut Weights) {
+fn store(heads: &[Fitted], terms: &Terms, surface_weight: f32, weights: &mut Weights) {
     let columns: usize = heads.iter().map(|head| head.columns).sum::<usize>() + 1;
     let n = terms.hashes.len();
     let value =
-        |head: &Heads, term: usize, column: usize| head.parameters[term * head.columns + column] * terms.idf[term];
+        |head: &Fitted, term: usize, column: usize| head.parameters[term * head.columns + column] * terms.idf[term];
     weights.table_scale = Vec::with_capacity(columns);
     for head in heads {
         for column in 0..head.columns {
@@ -352,7 +393,7 @@ mod tests {
         let recipe = RecipeSettings::default().validate().expect("a valid recipe");
         let data = dataset(&two_kinds(300), 2, |row, model| f32::from(u8::from(row % 2 == model)), |_, _| 1.0);
         let rows: Vec<usize> = (0..200).collect();
-        let fitted = fit(&data, &data.labels, 2, &rows, &recipe, 1).expect("a fit");
+        let fitted = fit(&data, &data.labels, 2, &rows, Heads::All, &recipe, 1).expect("a fit");
         let mut out = Predictions::default();
         for row in 200..300 {
             fitted.encode(&data.features[row], &mut out);

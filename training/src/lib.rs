@@ -20,7 +20,7 @@
 //! # Map
 //!
 //! `dataset` (features; `cells`: outcomes by prompt) → `clusters` (pseudo-tasks) → `crossfit` over `lexical`, `posterior`,
-//! `table`, `forest`, `costs` (with `minimise`, `loss`, `linear`) →
+//! `novelty`, `table`, `forest`, `costs` (with `minimise`, `loss`, `linear`) →
 //! `rehearsal` (decision rule, curve) → `fit` (artifact) → `summary` (plain words).
 #![forbid(unsafe_code)]
 
@@ -36,6 +36,7 @@ mod lexical;
 mod linear;
 mod loss;
 mod minimise;
+mod novelty;
 mod posterior;
 mod recipe;
 mod rehearsal;

@@ -12,6 +12,15 @@ pub(crate) enum Target {
     Scores(Vec<f32>, Vec<f32>),
 }
 
+/// Elements that candle works on with one thread. Above, it has threads of its own, which would wait for each other on the cores that
+/// the parts of a cross-fit already keep busy.
+const ONE_THREAD: usize = 1 << 15;
+
+/// Rows of so many columns to hand to [`loss`] at a time.
+pub(crate) fn rows_at_once(columns: usize) -> usize {
+    (ONE_THREAD / columns.max(1)).clamp(1, 2048)
+}
+
 /// The summed loss of `logits` `[rows, columns]`, whose gradient takes their place.
 pub(crate) fn loss(logits: &mut Vec<f32>, columns: usize, target: Target) -> Result<f64, Error> {
     let rows = logits.len() / columns;

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use crate::error::Error;
 
 /// Steps remembered; between 3 and 20 it hardly matters (Nocedal & Wright), and each costs two copies of the variables.
-const MEMORY: usize = 6;
+const MEMORY: usize = 5;
 
 /// A step must bring this share of what the slope promises.
 const SUFFICIENT: f64 = 1e-4;
@@ -17,7 +17,7 @@ const SUFFICIENT: f64 = 1e-4;
 const MOST_HALVINGS: usize = 12;
 
 /// Gradients this many times shorter than the first end the search.
-const TOLERANCE: f64 = 1e-3;
+const TOLERANCE: f64 = 1e-2;
 
 /// Moves `x` towards the minimum of `objective`, which returns the value at its first argument and writes the gradient to
 /// its second; at most `steps` steps.
@@ -147,9 +147,9 @@ mod tests {
             Ok(value)
         };
         minimise(&mut x, 200, objective).expect("nothing fails");
-        // The search ends where the gradient is a thousandth of what it was at the start, about 1,900.
+        // The search ends where the gradient is a hundredth of what it was at the start, about 2,300.
         let slopes = x.iter().enumerate().map(|(i, x)| (x - i as f32) * 10_f32.powf(i as f32 / 10.0));
-        assert!(slopes.map(f32::abs).all(|slope| slope < 2.0), "{x:?}");
+        assert!(slopes.map(f32::abs).all(|slope| slope < 23.0), "{x:?}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use pointsman::features::SURFACE_SIGNALS;
 
 use crate::dataset::Dataset;
 use crate::error::Error;
-use crate::loss::{Target, loss};
+use crate::loss::{Target, loss, rows_at_once};
 use crate::minimise::minimise;
 
 const STEPS: usize = 60;
@@ -43,24 +43,26 @@ pub(crate) fn fit(
                 *gradient = ridge as f32 * w;
             }
             gradient[weights..].fill(0.0);
-            for block in labelled.chunks(crate::linear::BLOCK) {
+            for block in labelled.chunks(rows_at_once(n_tasks)) {
                 let mut logits = Vec::with_capacity(block.len() * n_tasks);
                 let mut target = vec![0.0; block.len() * n_tasks];
                 for (target, &row) in target.chunks_exact_mut(n_tasks).zip(block) {
-                    let input = &inputs[row * width..(row + 1) * width];
-                    logits.extend(x[..weights].chunks_exact(width).zip(&x[weights..]).map(|(w, b)| dot(w, input) + b));
+                    let first = logits.len();
+                    logits.extend_from_slice(&x[weights..]);
+                    for (input, w) in inputs[row * width..][..width].iter().zip(x[..weights].chunks_exact(n_tasks)) {
+                        add(&mut logits[first..], *input, w);
+                    }
                     if let Some(label) = labels[row] {
                         target[label as usize] = data.weights[row];
                     }
                 }
                 value += loss(&mut logits, n_tasks, Target::Classes(target))?;
+                let (w_gradient, b_gradient) = gradient.split_at_mut(weights);
                 for (g, &row) in logits.chunks_exact(n_tasks).zip(block) {
-                    let input = &inputs[row * width..(row + 1) * width];
-                    for (task, g) in g.iter().enumerate() {
-                        for (out, x) in gradient[task * width..(task + 1) * width].iter_mut().zip(input) {
-                            *out += g * x;
-                        }
-                        gradient[weights + task] += g;
+                    add(b_gradient, 1.0, g);
+                    for (input, out) in inputs[row * width..][..width].iter().zip(w_gradient.chunks_exact_mut(n_tasks))
+                    {
+                        add(out, *input, g);
                     }
                 }
             }
@@ -68,9 +70,13 @@ pub(crate) fn fit(
         })?;
     }
     let bias = parameters.split_off(weights);
-    Ok(Posterior { weight: parameters, bias })
+    // Fitted by input, served by task.
+    let weight = (0..n_tasks).flat_map(|task| parameters.iter().skip(task).step_by(n_tasks).copied()).collect();
+    Ok(Posterior { weight, bias })
 }
 
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
+fn add(sum: &mut [f32], factor: f32, values: &[f32]) {
+    for (sum, value) in sum.iter_mut().zip(values) {
+        *sum += factor * value;
+    }
 }

@@ -11,7 +11,7 @@ const MANY_PROMPTS: usize = 200_000;
 const MOST_VISITS: usize = 8_000_000;
 
 /// Steps of the lexical fit at most; most end sooner, by themselves.
-const MOST_STEPS: usize = 60;
+const MOST_STEPS: usize = 50;
 
 /// How much work to put into a router.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,6 +65,9 @@ pub struct RecipeSettings {
     pub depth: usize,
     /// Fewest prompts in a leaf, 2 to 1000.
     pub leaf: usize,
+    /// Share of prompts to come that are of tasks which the log does not have, 0 to 0.9. More makes the router hold still more
+    /// often on prompts that look new.
+    pub new_tasks: f64,
     /// Clusters that stand in for tasks where the log has no labels, 2 to 256; 0 for none.
     pub clusters: usize,
 }
@@ -82,6 +85,7 @@ impl Default for RecipeSettings {
             trees: 80,
             depth: 8,
             leaf: 15,
+            new_tasks: 0.2,
             clusters: 0,
         }
     }
@@ -117,6 +121,7 @@ impl RecipeSettings {
         check((1..=20).contains(&depth), "depth", "1 to 20", depth.to_string())?;
         check((2..=1000).contains(&leaf), "leaf", "2 to 1000", leaf.to_string())?;
         check(clusters == 0 || (2..=256).contains(&clusters), "clusters", "0, or 2 to 256", clusters.to_string())?;
+        check((0.0..=0.9).contains(&self.new_tasks), "new_tasks", "0 to 0.9", self.new_tasks.to_string())?;
         for (field, ridge) in [
             ("task_ridge", self.task_ridge),
             ("outcome_ridge", self.outcome_ridge),

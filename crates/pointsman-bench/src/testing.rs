@@ -78,7 +78,14 @@ pub(crate) fn constant_router(models: &[(&str, f64, f64)], mode: pointsman::arti
         tasks: vec!["all".to_owned()],
         task_source: TaskSource::None,
         dimensions: Dimensions { vocabulary_bits: 4, outcomes: k, trees: 0, nodes: 0, leaves: 0 },
-        decision: DecisionRule { mode, trust: 1.0, confidence: 0.0, novelty_limit: 1.0, default_lambda: None },
+        decision: DecisionRule {
+            mode,
+            trust: 1.0,
+            confidence: 0.0,
+            novelty_weight: 0.0,
+            novelty_limit: 1.0,
+            default_lambda: None,
+        },
         costs: vec![CostHead { target: CostTarget::CostUsd, base_tokens: 0.0, tokens_per_char: 0.25 }; k],
         prices: std::collections::BTreeMap::default(),
         statics: models

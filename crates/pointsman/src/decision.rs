@@ -203,7 +203,8 @@ impl<'a> Believed<'a> {
     fn new(document: &'a Document, rule: DecisionRule, predictions: &'a Predictions) -> Self {
         let pairs = document.statics.iter().zip(&predictions.quality);
         let sum: f64 = pairs.map(|(means, quality)| f64::from(*quality) - means.quality).sum();
-        Self { document, predictions, level: sum / document.statics.len().max(1) as f64, trust: rule.trust }
+        let trust = rule.trust * (1.0 - rule.novelty_weight * f64::from(predictions.novelty));
+        Self { document, predictions, level: sum / document.statics.len().max(1) as f64, trust }
     }
 
     fn quality(&self, model: usize) -> f64 {

@@ -10,7 +10,7 @@
 use crate::artifact::{Artifact, CostTarget, Document, LEAF, Weights};
 use crate::features::{Features, MAIN_TURN_WEIGHT, SURFACE_SIGNALS};
 use crate::kernels::{add_row, add_scaled, affine, dot};
-use crate::math::{exp, ln, softmax};
+use crate::math::{exp, ln, sigmoid, softmax};
 use crate::vocabulary::Vocabulary;
 
 /// Standardised surface signals are held within ± this many standard deviations, so that one odd prompt
@@ -25,6 +25,10 @@ const LOG_PROBABILITY_SCALE: f64 = 0.5;
 
 /// Predicted quality stays this far from 0 and 1: nothing is certain.
 const LEAST_DOUBT: f32 = 0.005;
+
+/// Signals that novelty is told by: entropy and doubt of the lexical task heads, share of unknown words and pairs,
+/// distance of the surface from its task and from all tasks.
+pub const NOVELTY_SIGNALS: usize = 5;
 
 /// What is predicted for one request, for all `k` models in the artifact's order; a reusable buffer.
 #[derive(Clone, Debug, Default)]
@@ -46,7 +50,8 @@ pub struct Predictions {
     pub latency_ms: Vec<f32>,
     /// Posterior over tasks, `[t]`, summing to 1.
     pub tasks: Vec<f32>,
-    /// Share of the prompt's words that the router does not know, in `[0, 1]`; 0 for a prompt without words.
+    /// How unlike the training prompts this one is, in `[0, 1]`: the probability that it is of a task that training did not
+    /// have, where the log's labels could teach that; else the share of its words and pairs that are unknown.
     pub novelty: f32,
     /// Logits of the lexical heads: tasks, then outcomes, `[t + o]`.
     lexical: Vec<f32>,
@@ -54,6 +59,7 @@ pub struct Predictions {
     surface: Vec<f32>,
     /// What the forest looks at: surface, posterior, mean outcome logit, and every one's distance from it.
     signals: Vec<f32>,
+    novelty_signals: [f32; NOVELTY_SIGNALS],
     sums: [Vec<i32>; 2],
     scratch: Vec<f32>,
 }
@@ -76,13 +82,17 @@ impl<'a> Encoder<'a> {
         let weights = self.weights;
         let vocabulary = Vocabulary::new(&weights.vocabulary);
         let columns = weights.table_scale.len();
+        let mut known = 0;
         for (sum, hashes) in out.sums.iter_mut().zip([&features.main, &features.background]) {
             sum.clear();
             sum.resize(columns, 0);
             for slot in hashes.iter().filter_map(|hash| vocabulary.slot(*hash)) {
                 add_row(&weights.table[slot * columns..(slot + 1) * columns], sum);
+                known += 1;
             }
         }
+        let words = features.main.len() + features.background.len();
+        out.novelty = (words - known) as f32 / words.max(1) as f32;
         out.surface.clear();
         out.surface.extend(standardise(&features.surface, weights));
         out.lexical.clear();
@@ -108,6 +118,7 @@ impl<'a> Encoder<'a> {
         out.tasks.clear();
         out.tasks.extend_from_slice(&out.lexical[..self.tasks]);
         softmax(&mut out.tasks);
+        self.novelty_signals(out);
         out.scratch.clear();
         out.scratch.extend(out.tasks.iter().map(|p| ln(f64::from(*p) + LEAST_PROBABILITY) as f32));
         let mean = out.scratch.iter().sum::<f32>() / self.tasks as f32;
@@ -116,6 +127,33 @@ impl<'a> Encoder<'a> {
         }
         out.scratch.extend_from_slice(&out.surface);
         &out.scratch
+    }
+
+    /// Fills in the signals of novelty, while `tasks` holds what the lexical heads say.
+    #[expect(clippy::cast_possible_truncation, reason = "signals are single precision")]
+    fn novelty_signals(&self, out: &mut Predictions) {
+        let weights = self.weights;
+        let surface = &out.surface;
+        let (mut entropy, mut most, mut from_task) = (0.0, 0.0_f32, 0.0);
+        let rows = weights.novelty_center.chunks_exact(SURFACE_SIGNALS);
+        for (p, (center, precision)) in
+            out.tasks.iter().zip(rows.zip(weights.novelty_precision.chunks_exact(SURFACE_SIGNALS)))
+        {
+            entropy -= f64::from(*p) * ln(f64::from(*p).max(1e-12));
+            most = most.max(*p);
+            from_task += p * distance(surface, center, precision);
+        }
+        let from_all = surface.iter().map(|u| u * u).sum::<f32>() / SURFACE_SIGNALS as f32;
+        out.novelty_signals = [
+            (entropy / ln(out.tasks.len().max(2) as f64)) as f32,
+            1.0 - most,
+            out.novelty,
+            ln(1.0 + f64::from(from_task)) as f32,
+            ln(1.0 + f64::from(from_all)) as f32,
+        ];
+        if let Some((bias, weight)) = weights.novelty_weight.split_last() {
+            out.novelty = sigmoid(f64::from(dot(weight, &out.novelty_signals) + bias)) as f32;
+        }
     }
 
     /// Posterior over tasks, and the forest's signals, after [`Self::lexical`].
@@ -133,6 +171,17 @@ impl<'a> Encoder<'a> {
     }
 }
 
+/// Mean over signals of the squared distance from `center`, each times its precision; eight sums, in a fixed order.
+fn distance(surface: &[f32], center: &[f32], precision: &[f32]) -> f32 {
+    let mut lanes = [0.0_f32; 8];
+    for (i, ((u, center), precision)) in surface.iter().zip(center).zip(precision).enumerate() {
+        let off = u - center;
+        lanes[i % 8] += off * off * precision;
+    }
+    (((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) + ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7])))
+        / SURFACE_SIGNALS as f32
+}
+
 /// Surface signals as every head sees them: standardised, within ± 4 standard deviations.
 pub fn standardise<'a>(surface: &'a [f32; SURFACE_SIGNALS], weights: &'a Weights) -> impl Iterator<Item = f32> + 'a {
     let moments = weights.surface_mean.iter().zip(&weights.surface_scale);
@@ -144,6 +193,11 @@ impl Predictions {
     /// Logits of the lexical heads: tasks, then outcomes; `[t + o]`.
     pub fn lexical(&self) -> &[f32] {
         &self.lexical
+    }
+
+    /// What novelty is told by.
+    pub fn novelty_signals(&self) -> &[f32; NOVELTY_SIGNALS] {
+        &self.novelty_signals
     }
 
     /// What the forest looks at: surface, task posterior, mean outcome logit, every outcome logit less that mean;
@@ -178,7 +232,6 @@ impl Predictor {
         let encoder = Encoder::new(&self.weights, self.document.tasks.len());
         encoder.lexical(features, out);
         encoder.posterior(out);
-        out.novelty = Vocabulary::new(&self.weights.vocabulary).unknown_share(features);
         self.quality(out);
         self.costs(features, out);
     }

@@ -4,8 +4,6 @@
 //! fingerprint, and a lookup goes on to the next slot until it finds either. A stranger that shares slot run and
 //! fingerprint with a known word is one in about 2³¹.
 
-use crate::features::Features;
-
 /// Slots looked at before a word counts as unknown. The builder keeps to it, so a lookup may stop there.
 pub const MOST_PROBES: usize = 16;
 
@@ -36,12 +34,6 @@ impl<'a> Vocabulary<'a> {
             }
         }
         None
-    }
-
-    /// Share of a prompt's words that are not known, in `[0, 1]`; 0 for a prompt without words.
-    pub fn unknown_share(self, features: &Features) -> f32 {
-        let unknown = features.words.iter().filter(|hash| self.slot(**hash).is_none()).count();
-        unknown as f32 / features.words.len().max(1) as f32
     }
 
     /// Fingerprints of a vocabulary that holds `hashes`: the smallest table, of at least 16 slots, that is at most three quarters

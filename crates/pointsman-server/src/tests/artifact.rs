@@ -39,6 +39,7 @@ pub(super) fn bytes(latencies: Latencies) -> Vec<u8> {
             mode: Mode::Learned,
             trust: 1.0,
             confidence: 0.0,
+            novelty_weight: 0.0,
             novelty_limit: 1.0,
             default_lambda: Some(1.0),
         },

@@ -82,6 +82,9 @@ pub struct DecisionRule {
     pub trust: f64,
     /// Standard errors by which a gain must be positive before the best static choice is left; at least 0.
     pub confidence: f64,
+    /// By how much novelty lowers the trust, in `[0, 1]`: `trust · (1 − novelty_weight · novelty)` is believed; 0 where
+    /// novelty was not learned.
+    pub novelty_weight: f64,
     /// Novelty above which predictions are no longer acted on, in `[0, 1]`.
     pub novelty_limit: f64,
     /// λ that `auto` or no objective means, in USD per unit of quality; `None`: the balanced point.

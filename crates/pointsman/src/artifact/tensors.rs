@@ -7,6 +7,7 @@ use super::document::{Dimensions, Document};
 use super::hex;
 use crate::error::Error;
 use crate::features::SURFACE_SIGNALS;
+use crate::predictor::NOVELTY_SIGNALS;
 
 /// Mark of a leaf in [`Weights::node_signal`].
 pub const LEAF: u16 = u16::MAX;
@@ -57,6 +58,12 @@ pub struct Weights {
     pub leaf_rarity: Vec<f32>,
     /// Variance of what the table leaves over, per model against the others `[k]`; at least 0.
     pub residual_variance: Vec<f32>,
+    /// Novelty: weights of its signals and a bias `[NOVELTY_SIGNALS + 1]`; empty where the log's tasks could not teach it.
+    pub novelty_weight: Vec<f32>,
+    /// Mean standardised surface of every task's prompts `[t, s]`.
+    pub novelty_center: Vec<f32>,
+    /// One over its variance `[t, s]`; at least 0.
+    pub novelty_precision: Vec<f32>,
     /// Cost regressions `[k, s + t + 1]`, the last column the bias; the logarithm's bias correction is in it.
     pub cost_weight: Vec<f32>,
     /// Latency regressions `[k, s + t + 1]` for ln milliseconds; empty where latency was not observed.
@@ -91,7 +98,7 @@ impl Data<'_> {
     }
 }
 
-const TENSORS: usize = 22;
+const TENSORS: usize = 25;
 
 /// The name of every tensor and its shape under `document`, sorted by name.
 fn layout(document: &Document) -> [(&'static str, Vec<usize>); TENSORS] {
@@ -117,6 +124,9 @@ fn layout(document: &Document) -> [(&'static str, Vec<usize>); TENSORS] {
         ("lexical.surface", vec![t + o, s]),
         ("lexical.table", vec![slots, t + o + 1]),
         ("lexical.vocabulary", vec![slots]),
+        ("novelty.center", vec![t, s]),
+        ("novelty.precision", vec![t, s]),
+        ("novelty.weight", vec![if document.decision.novelty_weight > 0.0 { NOVELTY_SIGNALS + 1 } else { 0 }]),
         ("posterior.bias", vec![t]),
         ("posterior.weight", vec![t, t + s]),
         ("surface.mean", vec![s]),
@@ -151,6 +161,8 @@ impl Weights {
             contrast_variance: vec![0.0; t * k],
             leaf_scale: vec![1.0; k],
             residual_variance: vec![0.0; k],
+            novelty_center: vec![0.0; t * s],
+            novelty_precision: vec![0.0; t * s],
             cost_weight: vec![0.0; k * (s + t + 1)],
             latency_weight: vec![0.0; latency * (s + t + 1)],
             ..Self::default()
@@ -174,6 +186,9 @@ impl Weights {
             Data::F32(&self.lexical_surface),
             Data::I8(&self.table),
             Data::U32(&self.vocabulary),
+            Data::F32(&self.novelty_center),
+            Data::F32(&self.novelty_precision),
+            Data::F32(&self.novelty_weight),
             Data::F32(&self.posterior_bias),
             Data::F32(&self.posterior_weight),
             Data::F32(&self.surface_mean),
@@ -228,6 +243,9 @@ impl Weights {
             leaf_scale: reader.floats("forest.leaf_scale", Domain::Positive)?,
             leaf_rarity: reader.floats("forest.leaf_rarity", Domain::NotNegative)?,
             residual_variance: reader.floats("forest.residual_variance", Domain::NotNegative)?,
+            novelty_weight: reader.floats("novelty.weight", Domain::Finite)?,
+            novelty_center: reader.floats("novelty.center", Domain::Finite)?,
+            novelty_precision: reader.floats("novelty.precision", Domain::NotNegative)?,
             cost_weight: reader.floats("cost.weight", Domain::Finite)?,
             latency_weight: reader.floats("latency.weight", Domain::Finite)?,
         };

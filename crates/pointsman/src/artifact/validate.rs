@@ -38,6 +38,7 @@ impl Document {
         check(amount(rule.confidence), "decision.confidence", "0 or more", &rule.confidence)?;
         check(share(rule.novelty_limit), "decision.novelty_limit", "0 to 1", &rule.novelty_limit)?;
         check(share(rule.trust), "decision.trust", "0 to 1", &rule.trust)?;
+        check(share(rule.novelty_weight), "decision.novelty_weight", "0 to 1", &rule.novelty_weight)?;
         check(rule.default_lambda.is_none_or(amount), "decision.default_lambda", "0 or more", &"a bad number")?;
         check(self.costs.len() == k, "costs", "one entry per model", &self.costs.len())?;
         check(self.statics.len() == k, "statics", "one entry per model", &self.statics.len())?;
