@@ -16,7 +16,7 @@ pub enum Reason {
     Utility,
     /// Another model looked better, but not by enough to leave the best static choice.
     Uncertain,
-    /// Too many words were never seen in training: the best static choice.
+    /// Too unlike the prompts of training: the best static choice.
     Unfamiliar,
     /// Training found nothing to gain on its data: the best static choice.
     Static,

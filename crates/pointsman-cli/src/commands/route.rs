@@ -204,7 +204,7 @@ fn reason_in_words(reason: pointsman::Reason) -> &'static str {
     match reason {
         Utility => "best predicted quality for its cost",
         Uncertain => "another model looked better, but not by enough evidence to leave the best static choice",
-        Unfamiliar => "too many of its words were never seen in training, so the best static choice",
+        Unfamiliar => "too unlike the prompts of training, so the best static choice",
         Static => "training found nothing to gain, so the best static choice",
         OnlyCandidate => "the only model allowed",
         LimitsUnmet => "no model keeps within the limits, so the best static choice regardless",
@@ -216,5 +216,5 @@ fn what_was_seen(document: &Document, predictions: &Predictions) -> String {
     let mut tasks: Vec<(&String, f32)> = document.tasks.iter().zip(predictions.tasks.iter().copied()).collect();
     tasks.sort_by(|a, b| b.1.total_cmp(&a.1));
     let top: Vec<String> = tasks.iter().take(3).map(|(task, p)| format!("{task} {:.0} %", 100.0 * p)).collect();
-    format!("looks like  {}\nnew words   {:.0} %", top.join(", "), 100.0 * predictions.novelty)
+    format!("looks like  {}\nnovelty     {:.0} %", top.join(", "), 100.0 * predictions.novelty)
 }
