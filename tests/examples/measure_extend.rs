@@ -106,7 +106,8 @@ fn train(log: &EvalLog) -> Result<Artifact> {
 /// AIQ on the prompts for judging, over the whole pool of the log.
 fn aiq(log: &EvalLog, artifact: &Artifact) -> Result<f64> {
     let entry = RouterEntry { name: "router".into(), router: Router::from_artifact(artifact.clone()) };
-    let options = BenchOptions { resamples: 100, ..BenchOptions::default() };
+    // What was of the test split has no outcomes left, and must not count as gaps.
+    let options = BenchOptions { resamples: 100, min_coverage: 0.5, ..BenchOptions::default() };
     let report = pointsman_bench::run(log, &options, vec![entry], &[], &mut |_| ())?;
     let router = report.routers.iter().find(|router| router.name == "router").context("the router is reported")?;
     Ok(router.aiq.context("costs differ")?.value)

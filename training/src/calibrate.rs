@@ -506,3 +506,111 @@ impl fmt::Display for Significant {
         if self.0 > 0.0 && self.0 < 0.01 { write!(f, "{:.3e}", self.0) } else { write!(f, "{:.4}", self.0) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_are_read_in_every_spelling() {
+        for (text, target) in [
+            ("quality>=0.97*best", Target::Quality(Amount::OfBest(0.97))),
+            (" quality ≥ 97 % * best ", Target::Quality(Amount::OfBest(0.97))),
+            ("quality>=best*0.97", Target::Quality(Amount::OfBest(0.97))),
+            ("quality>=80%", Target::Quality(Amount::Absolute(0.8))),
+            ("cost<=0.6*best", Target::Cost(Amount::OfBest(0.6))),
+            ("cost ≤ 2e-3", Target::Cost(Amount::Absolute(0.002))),
+            ("share<=0.3", Target::Share { at_most: 0.3, model: None }),
+            ("share ( a (b) >= c ) <= 30%", Target::Share { at_most: 0.3, model: Some("a (b) >= c".into()) }),
+        ] {
+            let read = text.parse::<Target>().unwrap_or_else(|error| panic!("{text}: {error}"));
+            assert_eq!(read, target, "{text}");
+            assert_eq!(read.to_string().parse::<Target>().expect("its own text"), target);
+        }
+    }
+
+    #[test]
+    fn what_is_no_target_says_what_was_expected() {
+        for (text, expected) in [
+            ("", "`>=` or `<=`"),
+            ("quality", "`>=` or `<=`"),
+            ("quality>0.9", "`>=` after quality"),
+            ("cost=1", "`<=` after cost or share"),
+            ("qualty>=0.9", "quality, cost, share or share(MODEL)"),
+            ("shares<=0.9", "quality, cost, share or share(MODEL)"),
+            ("share(a<=0.9", "quality, cost, share or share(MODEL)"),
+            ("quality>=", "a number, or a number * best"),
+            ("quality>=NaN", "a number, or a number * best"),
+            ("quality>=0.9*worst", "a number, or a number * best"),
+            ("quality>=0*best", "a number, or a number * best"),
+            ("cost<=inf", "USD per call, or a number * best"),
+            ("share<=0.3*best", "a share from 0 to 1"),
+        ] {
+            match text.parse::<Target>() {
+                Err(Error::BadTarget { expected: found, .. }) => assert_eq!(found, expected, "{text}"),
+                other => panic!("{text}: {other:?}"),
+            }
+        }
+    }
+
+    /// The fixture with a curve of three points: all to the cheapest, half to each of two, all to the dearest.
+    fn artifact() -> Artifact {
+        let bytes = include_bytes!("../../tests/formats/fixtures/router-v2.safetensors");
+        let mut artifact = Artifact::from_bytes(bytes, "fixture").expect("the fixture opens");
+        for (model, (quality, cost)) in [(0.5, 0.001), (0.7, 0.002), (0.8, 0.01)].into_iter().enumerate() {
+            artifact.document.statics[model].quality = quality;
+            artifact.document.statics[model].cost_usd = Some(cost);
+        }
+        let point =
+            |lambda, cost, quality, shares: [f64; 3]| CurvePoint { lambda, cost, quality, shares: shares.into() };
+        artifact.document.curve = vec![
+            point(Some(0.0), 0.001, 0.5, [1.0, 0.0, 0.0]),
+            point(Some(0.1), 0.004, 0.78, [0.0, 0.6, 0.4]),
+            point(None, 0.009, 0.82, [0.0, 0.1, 0.9]),
+        ];
+        artifact
+    }
+
+    fn lambda(target: &str) -> Result<Option<f64>, Error> {
+        calibrate(&artifact(), None, &target.parse()?).map(|calibration| calibration.lambda)
+    }
+
+    #[test]
+    fn on_a_curve_the_cheapest_point_that_is_good_enough_and_the_best_that_is_cheap_enough() {
+        assert_eq!(lambda("quality>=0.97*best").expect("0.776"), Some(0.1));
+        assert_eq!(lambda("quality>=best*1").expect("0.8"), None);
+        assert_eq!(lambda("quality>=0.4").expect("all do"), Some(0.0));
+        assert_eq!(lambda("cost<=0.4*best").expect("0.004, just so"), Some(0.1));
+        assert_eq!(lambda("cost<=0.0011").expect("the cheapest"), Some(0.0));
+        assert_eq!(lambda("share<=40%").expect("of the dearest"), Some(0.1));
+        assert_eq!(lambda("share<=1").expect("all do"), None);
+    }
+
+    #[test]
+    fn what_is_out_of_reach_names_the_nearest() {
+        let error = lambda("quality>=1.1*best").expect_err("nothing is as good");
+        assert!(error.to_string().ends_with("the closest is quality 0.8200 (1.0250*best)"), "{error}");
+        let error = lambda("cost<=0.05*best").expect_err("nothing is as cheap");
+        assert!(error.to_string().contains("1.000e-3 USD per call (0.1000*best)"), "{error}");
+        assert!(matches!(lambda("share(gpt)<=0.5"), Err(Error::UnknownModel { .. })));
+    }
+
+    #[test]
+    fn quality_alone_is_written_as_a_lambda_that_outweighs_any_cost() {
+        let artifact = artifact();
+        let calibration = calibrate(&artifact, None, &"quality>=best*1".parse().expect("a target")).expect("reached");
+        let (bytes, _) = with_default(artifact, &calibration).expect("valid");
+        let written = Artifact::from_bytes(&bytes, "calibrated").expect("valid");
+        assert_eq!(written.document.decision.default_lambda, Some(1e7));
+    }
+
+    #[test]
+    fn a_router_without_costs_has_no_targets_of_cost() {
+        let mut artifact = artifact();
+        artifact.document.statics.iter_mut().for_each(|means| means.cost_usd = None);
+        let target = |text: &str| calibrate(&artifact, None, &text.parse().expect("a target"));
+        assert!(matches!(target("cost<=1"), Err(Error::NoCosts { .. })));
+        assert!(matches!(target("share<=0.5"), Err(Error::NoCosts { .. })));
+        assert!(target("quality>=0.5").is_ok_and(|calibration| calibration.expected.cost_usd.is_none()));
+    }
+}

@@ -649,3 +649,152 @@ impl Extension {
         sentences
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use pointsman::{Request, Turn};
+    use pointsman_evals::Split;
+    use pointsman_evals::log::{Content, Prompt, Reading};
+
+    use super::*;
+
+    fn artifact() -> Artifact {
+        let bytes = include_bytes!("../../tests/formats/fixtures/router-v2.safetensors");
+        Artifact::from_bytes(bytes, "fixture").expect("the fixture opens")
+    }
+
+    fn text(row: usize) -> String {
+        let kinds = ["Write a function in Python that sorts", "What is the capital of", "Translate to French:", "Add"];
+        format!("{} {row} {}", kinds[row % 4], "and so on ".repeat(row % 7))
+    }
+
+    fn predict(artifact: &Artifact, text: &str) -> Predictions {
+        let router = Router::from_artifact(artifact.clone());
+        let mut scratch = pointsman::Scratch::default();
+        router.featurise(&Request::new(&[Turn::user(text)]), &mut scratch.features);
+        router.predict(&scratch.features, &mut scratch.predictions);
+        scratch.predictions
+    }
+
+    /// A log of `n` prompts with outcomes of `new` alone.
+    fn log(n: usize, score: impl Fn(usize) -> f32, cost: impl Fn(usize) -> f64) -> EvalLog {
+        let number = |row: usize| u32::try_from(row).expect("few rows");
+        let prompt = |row: usize| Prompt {
+            id: format!("p{row:05}"),
+            content: Content::Text(text(row)),
+            context: Vec::new(),
+            group: None,
+            task: None,
+            dataset: None,
+            split: Split::Train,
+            weight: 1.0,
+            timestamp_us: None,
+        };
+        let outcome = |row: usize| Outcome {
+            prompt: number(row),
+            model: 0,
+            runs: 1,
+            score: score(row),
+            score_variance: f32::NAN,
+            cost_usd: cost(row),
+            cost_source: if cost(row).is_nan() { CostSource::Unknown } else { CostSource::Observed },
+            input_tokens: f32::NAN,
+            output_tokens: f32::NAN,
+            latency_ms: f32::NAN,
+            propensity: f32::NAN,
+        };
+        EvalLog {
+            prompts: (0..n).map(prompt).collect(),
+            models: vec!["new".into()],
+            tasks: Vec::new(),
+            datasets: Vec::new(),
+            outcomes: (0..n).map(outcome).collect(),
+            prices: BTreeMap::new(),
+            reading: Reading::default(),
+        }
+    }
+
+    fn add() -> Changes {
+        Changes { add: Some("new".into()), ..Changes::default() }
+    }
+
+    #[test]
+    fn what_the_known_models_are_predicted_to_do_does_not_change_by_a_bit() {
+        let before = artifact();
+        let log = log(40, |row| f32::from(u8::from(row % 3 > 0)), |_| 0.001);
+        let after = extend(before.clone(), Some(&log), &add(), 150.0).expect("labels enough").artifact;
+        for row in 0..50 {
+            let (old, new) = (predict(&before, &text(row)), predict(&after, &text(row)));
+            for m in 0..before.document.models.len() {
+                assert_eq!(old.quality[m].to_bits(), new.quality[m].to_bits());
+                assert_eq!(old.quality_se[m].to_bits(), new.quality_se[m].to_bits());
+                assert_eq!(old.direct_cost_usd[m].to_bits(), new.direct_cost_usd[m].to_bits());
+                assert_eq!(old.output_tokens[m].to_bits(), new.output_tokens[m].to_bits());
+                assert!(new.quality_se[3] > new.quality_se[m], "a new model is less certain");
+            }
+        }
+    }
+
+    #[test]
+    fn a_twin_of_a_known_model_is_predicted_like_it() {
+        let before = artifact();
+        // Scored by the known model's own expected quality, less a tenth.
+        let score = |row: usize| predict(&before, &text(row)).quality[1] - 0.1;
+        let log = log(600, score, |_| 0.001);
+        let extended = extend(before.clone(), Some(&log), &add(), 150.0).expect("labels enough");
+        let mut worst = 0.0_f32;
+        for row in 0..200 {
+            let said = predict(&extended.artifact, &text(row));
+            worst = worst.max((said.quality[3] - (said.quality[1] - 0.1)).abs());
+        }
+        assert!(worst < 0.03, "{worst}");
+        let added = extended.summary.added.expect("one was added");
+        assert_eq!(added.resembles.first().map(|likeness| &likeness.model), before.document.models.get(1), "{added:?}");
+        assert!(added.quality.low < added.quality.value && added.quality.value < added.quality.high);
+    }
+
+    #[test]
+    fn costs_come_out_as_observed_in_the_mean() {
+        let cost = |row: usize| if row.is_multiple_of(2) { 0.004 } else { 0.001 };
+        let log = log(200, |_| 0.5, cost);
+        let artifact = extend(artifact(), Some(&log), &add(), 150.0).expect("labels enough").artifact;
+        let sum: f64 = (0..200).map(|row| f64::from(predict(&artifact, &text(row)).direct_cost_usd[3])).sum();
+        assert!((sum / 200.0 / 0.0025 - 1.0).abs() < 0.15, "{}", sum / 200.0);
+    }
+
+    #[test]
+    fn the_order_of_changes_lets_a_name_be_passed_on() {
+        let before = artifact();
+        let names = before.document.models.clone();
+        let changes = Changes {
+            rename: vec![(names[0].clone(), "new".into())],
+            retire: vec!["new".into()],
+            add: Some("new".into()),
+        };
+        let log = log(40, |_| 0.5, |_| 0.001);
+        let after = extend(before, Some(&log), &changes, 150.0).expect("in this order all is well");
+        assert_eq!(after.summary.models, [&names[1], &names[2], "new"]);
+        assert_eq!(after.artifact.document.statics[2].outcomes, 40);
+    }
+
+    #[test]
+    fn what_cannot_be_done_is_an_error() {
+        let names = artifact().document.models;
+        let enough = log(40, |_| 0.5, |_| 0.001);
+        let run = |log: Option<&EvalLog>, changes: &Changes| {
+            extend(artifact(), log, changes, 150.0).expect_err("it cannot be done")
+        };
+        let few = log(19, |_| 0.5, |_| 0.001);
+        assert!(matches!(run(Some(&few), &add()), Error::TooFewLabels { got: 19, .. }));
+        let free = log(40, |_| 0.5, |_| f64::NAN);
+        assert!(matches!(run(Some(&free), &add()), Error::NoCost { .. }));
+        assert!(matches!(run(None, &add()), Error::NotInLog { .. }));
+        let taken = Changes { add: Some(names[0].clone()), ..Changes::default() };
+        assert!(matches!(run(Some(&enough), &taken), Error::ModelTaken { .. }));
+        let retire = |names: &[String]| Changes { retire: names.to_vec(), ..Changes::default() };
+        assert!(matches!(run(None, &retire(&names)), Error::NoModelLeft));
+        assert!(matches!(run(None, &retire(&["gpt".to_owned()])), Error::UnknownModel { .. }));
+        let rename = Changes { rename: vec![(names[0].clone(), names[1].clone())], ..Changes::default() };
+        assert!(matches!(run(None, &rename), Error::ModelTaken { .. }));
+    }
+}

@@ -122,7 +122,7 @@ pub(crate) fn fit(evidence: &Evidence, prior: &Prior) -> Result<Mixture, Error> 
             }
         }
     }
-    Ok(average_of(&posteriors, k))
+    Ok(average_of(&posteriors, prior.level, k))
 }
 
 /// One setting's posterior mean and covariance, and the logarithm of its evidence up to a constant.
@@ -154,8 +154,8 @@ fn posterior(
     Ok(Posterior { mean: &whitened * scale, covariance: inverse * scaling, evidence })
 }
 
-/// The mean over settings, by evidence; the covariance holds what they disagree on.
-fn average_of(posteriors: &[Posterior], k: usize) -> Mixture {
+/// The mean over settings, by evidence, `level` being the prior's; the covariance holds what they disagree on.
+fn average_of(posteriors: &[Posterior], level: f64, k: usize) -> Mixture {
     let best = posteriors.iter().map(|posterior| posterior.evidence).fold(f64::NEG_INFINITY, f64::max);
     let likelihood = |posterior: &Posterior| (posterior.evidence - best).exp();
     let total: f64 = posteriors.iter().map(likelihood).sum();
@@ -173,7 +173,7 @@ fn average_of(posteriors: &[Posterior], k: usize) -> Mixture {
         covariance.scaled_add(weight, &disagreement);
     }
     Mixture {
-        level: mean[0],
+        level: level + mean[0],
         slopes: (0..k).map(|m| (1.0 + mean[1]) / k as f64 + mean[2 + m]).collect(),
         tasks: mean.iter().skip(3 + k).copied().collect(),
         covariance,

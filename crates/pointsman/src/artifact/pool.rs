@@ -198,3 +198,99 @@ fn without(
     }
     points
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::artifact::{CostTarget, Document};
+
+    fn artifact() -> Artifact {
+        let bytes = include_bytes!("../../../../tests/formats/fixtures/router-v2.safetensors");
+        Artifact::from_bytes(bytes, "fixture").expect("the fixture opens")
+    }
+
+    fn addition(artifact: &Artifact) -> Addition {
+        let Document { tasks, dimensions, .. } = &artifact.document;
+        let width = artifact.weights.cost_weight.len() / artifact.document.models.len();
+        Addition {
+            name: "new".into(),
+            mean: 0.6,
+            contrast: vec![0.1; tasks.len()],
+            contrast_variance: vec![0.01; tasks.len()],
+            leaf: (0_u16..).take(dimensions.leaves).map(|leaf| f32::from(leaf) * 1e-3).collect(),
+            residual_variance: 0.2,
+            cost_weight: vec![0.0; width],
+            latency_weight: vec![0.0; width],
+            cost: CostHead { target: CostTarget::CostUsd, base_tokens: 0.0, tokens_per_char: 0.25 },
+            price: Some(ListPrice { input_usd_per_mtok: 1.0, output_usd_per_mtok: 2.0 }),
+            statics: StaticMeans { quality: 0.6, cost_usd: Some(0.01), latency_ms: None, outcomes: 50 },
+            profile: vec![(1.0, 0.5); tasks.len()],
+        }
+    }
+
+    #[test]
+    fn adding_and_leaving_out_again_is_nothing() {
+        let before = artifact();
+        let mut after = before.clone();
+        after.push(addition(&before));
+        after.to_bytes().expect("valid");
+        let k = before.document.models.len();
+        assert_eq!(after.weights.leaf.len(), before.weights.leaf_rarity.len() * (k + 1));
+        assert_eq!(after.document.prices.len(), before.document.prices.len() + 1);
+        let known: Vec<usize> = (0..k).collect();
+        assert_eq!(after.select(&known), before);
+    }
+
+    #[test]
+    fn orders_undo_each_other() {
+        let before = artifact();
+        assert_eq!(before.select(&[2, 0, 1]).select(&[1, 2, 0]), before);
+    }
+
+    #[test]
+    fn a_new_name_takes_the_price_along() {
+        let mut artifact = artifact();
+        artifact.push(addition(&artifact));
+        let last = artifact.document.models.len() - 1;
+        artifact.rename(last, "newer");
+        assert_eq!(artifact.document.models[last], "newer");
+        assert!(artifact.document.prices.contains_key("newer") && !artifact.document.prices.contains_key("new"));
+    }
+
+    #[test]
+    fn points_that_never_called_the_retired_stay_and_others_are_fixed_choices() {
+        let statics = [(0.5, 0.001), (0.8, 0.01)].map(|(quality, cost)| StaticMeans {
+            quality,
+            cost_usd: Some(cost),
+            latency_ms: None,
+            outcomes: 1,
+        });
+        let point = |lambda, shares: [f64; 3]| CurvePoint { lambda, cost: 0.003, quality: 0.6, shares: shares.into() };
+        let curve = [
+            point(Some(0.001), [0.5, 0.5, 0.0]),
+            point(Some(0.01), [0.9, 0.0, 0.1]),
+            point(Some(0.02), [0.8, 0.1, 0.1]),
+            point(Some(0.1), [0.1, 0.5, 0.4]),
+            point(None, [0.1, 0.1, 0.8]),
+        ];
+        let new = without(&curve, &[0, 2], &statics, |means| means.cost_usd);
+        let brief: Vec<_> = new.iter().map(|p| (p.lambda, p.cost, p.quality, p.shares.clone())).collect();
+        assert_eq!(
+            brief,
+            [
+                // λ = 0.001: the cheaper one's utility is the higher.
+                (Some(0.001), 0.001, 0.5, vec![1.0, 0.0]),
+                (Some(0.01), 0.003, 0.6, vec![0.9, 0.1]),
+                (Some(0.02), 0.001, 0.5, vec![1.0, 0.0]),
+                (Some(0.1), 0.01, 0.8, vec![0.0, 1.0]),
+                (None, 0.01, 0.8, vec![0.0, 1.0]),
+            ]
+        );
+    }
+
+    #[test]
+    #[should_panic(expected = "every position once")]
+    fn a_position_twice_is_the_callers_mistake() {
+        let _ = artifact().select(&[0, 0]);
+    }
+}
