@@ -21,8 +21,8 @@ fn bench(labels: usize) -> Workbench {
 }
 
 fn newcomers() -> impl Iterator<Item = LogRow> {
-    let of_one =
-        rows(SyntheticConfig { n_prompts: 2_000, n_models: 3, seed: 1 }).filter(|row| row.model.starts_with("briar"));
+    let of_one = rows(SyntheticConfig { n_prompts: 2_000, n_models: 3, seed: 1 })
+        .filter(|row| row.model.starts_with("briar") && row.repeat.is_none_or(|repeat| repeat == 0));
     of_one.map(|row| LogRow {
         model: NEW.into(),
         cost_usd: row.cost_usd.map(|usd| usd / 2.0),
