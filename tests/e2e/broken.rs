@@ -6,10 +6,10 @@ use pointsman_evals::synthetic::{SyntheticConfig, rows};
 use crate::workbench::Workbench;
 
 /// Arguments, and what the sentence must name.
-type Case<'a> = (&'a [&'a str], &'a [&'a str]);
+pub(crate) type Case<'a> = (&'a [&'a str], &'a [&'a str]);
 
 #[track_caller]
-fn assert_refused(bench: &Workbench, (arguments, named): Case<'_>) {
+pub(crate) fn assert_refused(bench: &Workbench, (arguments, named): Case<'_>) {
     let before = bench.listing();
     let run = bench.run(arguments);
     assert_eq!(run.status, Some(2), "{arguments:?}: {run:#?}");

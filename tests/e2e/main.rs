@@ -4,9 +4,11 @@
 #![forbid(unsafe_code)]
 
 mod broken;
+mod calibrate;
 mod controls;
 mod damage;
 mod demo;
+mod extend;
 mod lines;
 mod printed;
 mod route;

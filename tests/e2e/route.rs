@@ -22,7 +22,7 @@ fn the_three_ways_of_printing_agree() {
     assert_eq!(json["ranked"].as_array().map(Vec::len), Some(3));
     let explained = ask(&["--explain"]).stdout;
     assert_eq!(explained.lines().next(), Some(choice));
-    for part in ["reason", "objective", "expected quality", "looks like", "new words"] {
+    for part in ["reason", "objective", "expected quality", "looks like", "novelty"] {
         assert!(explained.contains(part), "{part}: {explained}");
     }
 }

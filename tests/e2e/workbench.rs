@@ -5,8 +5,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use pointsman_evals::synthetic::{SyntheticConfig, rows, schema};
-use pointsman_evals::write::{LogRow, LogWriter};
+use pointsman_evals::synthetic::{SyntheticConfig, rows};
+use pointsman_evals::write::{LogRow, LogWriter, TableSchema};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -70,7 +70,8 @@ impl Workbench {
     }
 
     pub(crate) fn write_rows(&self, name: &str, rows: impl IntoIterator<Item = LogRow>) {
-        let mut writer = LogWriter::create(&self.path(name), schema()).expect("the folder is writable");
+        let rows: Vec<LogRow> = rows.into_iter().collect();
+        let mut writer = LogWriter::create(&self.path(name), TableSchema::of(&rows)).expect("the folder is writable");
         for row in rows {
             writer.push(row).expect("the row fits the schema");
         }

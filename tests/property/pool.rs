@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pointsman::artifact::{Artifact, Document, Weights};
+use pointsman::artifact::Artifact;
 use pointsman::{Catalog, Limits, Objective, Policy, Request, Router, Scratch, Turn};
 use pointsman_tests::fixture::ARTIFACT;
 use proptest::prelude::*;
@@ -18,51 +18,6 @@ fn decided(router: &Router, catalog: &Catalog, policy: &Policy, text: &str) -> S
     let bound = router.bind(catalog, policy).expect("the policy binds");
     let mut scratch = Scratch::default();
     format!("{:?}", bound.route(&Request::new(&[Turn::user(text)]), &Limits::default(), &mut scratch))
-}
-
-/// The same router with its models in another order: new position `i` holds old model `order[i]`.
-fn reordered(artifact: &Artifact, order: &[usize]) -> Artifact {
-    fn rows<T: Clone>(values: &[T], order: &[usize]) -> Vec<T> {
-        let width = values.len() / order.len();
-        order.iter().flat_map(|&model| values[model * width..(model + 1) * width].to_vec()).collect()
-    }
-    fn columns<T: Copy>(values: &[T], order: &[usize]) -> Vec<T> {
-        values.chunks_exact(order.len()).flat_map(|row| order.iter().map(|&model| row[model])).collect()
-    }
-    let old = &artifact.document;
-    let point = |point: &pointsman::artifact::CurvePoint| {
-        let mut point = point.clone();
-        point.shares = rows(&point.shares, order);
-        point
-    };
-    let profile = |profile: &pointsman::artifact::TaskProfile| {
-        let mut profile = profile.clone();
-        profile.weight = rows(&profile.weight, order);
-        profile.score = rows(&profile.score, order);
-        profile
-    };
-    let document = Document {
-        models: rows(&old.models, order),
-        costs: rows(&old.costs, order),
-        statics: rows(&old.statics, order),
-        curve: old.curve.iter().map(point).collect(),
-        latency_curve: old.latency_curve.iter().map(point).collect(),
-        task_profiles: old.task_profiles.iter().map(profile).collect(),
-        ..old.clone()
-    };
-    let old = &artifact.weights;
-    let weights = Weights {
-        mean: rows(&old.mean, order),
-        contrast: columns(&old.contrast, order),
-        contrast_variance: columns(&old.contrast_variance, order),
-        leaf: columns(&old.leaf, order),
-        leaf_scale: rows(&old.leaf_scale, order),
-        residual_variance: rows(&old.residual_variance, order),
-        cost_weight: rows(&old.cost_weight, order),
-        latency_weight: rows(&old.latency_weight, order),
-        ..old.clone()
-    };
-    Artifact { document, weights }
 }
 
 proptest! {
@@ -86,7 +41,7 @@ proptest! {
     #[test]
     fn of_the_artifact(text in text(), order in order()) {
         let artifact = Artifact::from_bytes(ARTIFACT, "fixture").expect("the fixture opens");
-        let moved = reordered(&artifact, &order);
+        let moved = artifact.select(&order);
         moved.to_bytes().expect("models in another order are as valid");
         let mut qualities: Vec<BTreeMap<String, f32>> = Vec::new();
         for artifact in [artifact, moved] {
@@ -98,6 +53,27 @@ proptest! {
         }
         for (model, quality) in &qualities[0] {
             prop_assert_eq!(quality.to_bits(), qualities[1][model].to_bits(), "{} of {:?}", model, qualities);
+        }
+    }
+
+    #[test]
+    fn of_those_that_left(text in text(), order in order(), keep in 1_usize..3) {
+        let artifact = Artifact::from_bytes(ARTIFACT, "fixture").expect("the fixture opens");
+        let smaller = artifact.select(&order[..keep]);
+        smaller.to_bytes().expect("fewer models are as valid");
+        let predict = |artifact: &Artifact| {
+            let router = Router::from_artifact(artifact.clone());
+            let mut scratch = Scratch::default();
+            router.featurise(&Request::new(&[Turn::user(&text)]), &mut scratch.features);
+            router.predict(&scratch.features, &mut scratch.predictions);
+            scratch.predictions
+        };
+        let (all, few) = (predict(&artifact), predict(&smaller));
+        for (new, &old) in order[..keep].iter().enumerate() {
+            prop_assert_eq!(few.quality[new].to_bits(), all.quality[old].to_bits());
+            prop_assert_eq!(few.quality_se[new].to_bits(), all.quality_se[old].to_bits());
+            prop_assert_eq!(few.output_tokens[new].to_bits(), all.output_tokens[old].to_bits());
+            prop_assert_eq!(few.direct_cost_usd[new].to_bits(), all.direct_cost_usd[old].to_bits());
         }
     }
 }

@@ -107,7 +107,7 @@ impl Dataset {
     }
 }
 
-fn featurise(featuriser: &Featuriser, prompt: &Prompt, features: &mut Features) -> Result<(), Error> {
+pub(crate) fn featurise(featuriser: &Featuriser, prompt: &Prompt, features: &mut Features) -> Result<(), Error> {
     let done = prompt.with_request(|request| featuriser.featurise(request, features));
     done.map_err(|source| Error::Prompt { prompt_id: prompt.id.clone(), source })
 }

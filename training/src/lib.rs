@@ -22,20 +22,27 @@
 //! `dataset` (features; `cells`: outcomes by prompt) → `clusters` (pseudo-tasks) → `crossfit` over `lexical`, `posterior`,
 //! `novelty`, `table`, `forest`, `costs` (with `minimise`, `loss`, `linear`) →
 //! `rehearsal` (decision rule, curve) → `fit` (artifact) → `summary` (plain words).
+//!
+//! Afterwards, without training: `extend` (another pool, with `mixture`) and `calibrate` (targets in words to λ), both with
+//! `forecast` (what a finished router would do).
 #![forbid(unsafe_code)]
 
+mod calibrate;
 mod cells;
 mod clusters;
 mod costs;
 mod crossfit;
 mod dataset;
 mod error;
+mod extend;
 mod fit;
+mod forecast;
 mod forest;
 mod lexical;
 mod linear;
 mod loss;
 mod minimise;
+mod mixture;
 mod novelty;
 mod posterior;
 mod recipe;
@@ -43,7 +50,9 @@ mod rehearsal;
 mod summary;
 mod table;
 
+pub use calibrate::{Amount, Calibration, Reached, Single, Source, Target, calibrate, with_default};
 pub use error::Error;
+pub use extend::{Added, Changes, Extended, Extension, FEWEST_LABELS, Likeness, TaskCalls, extend};
 pub use fit::{Progress, Trained, fit};
 pub use recipe::{Effort, Recipe, RecipeSettings};
 pub use summary::{BestSingle, Figures, Range, Strength, Summary};

@@ -375,7 +375,7 @@ fn sample(n: usize, seed: u64) -> Vec<usize> {
 }
 
 /// λ from a thousandth to ten thousand times the spread of mean costs, then infinity; 0 first.
-fn lambda_grid(singles: &[Point]) -> Vec<f64> {
+pub(crate) fn lambda_grid(singles: &[Point]) -> Vec<f64> {
     let costs = || singles.iter().map(|point| point.cost);
     let spread = costs().fold(0.0, f64::max) - costs().fold(f64::INFINITY, f64::min);
     let mut lambdas = vec![0.0];

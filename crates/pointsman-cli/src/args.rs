@@ -29,6 +29,10 @@ pub(crate) enum Command {
     Train(Train),
     /// Measure routers on held-out prompts against every baseline
     Bench(Bench),
+    /// A target in words, such as 97 % of the best quality → a router's default λ
+    Calibrate(Calibrate),
+    /// A new model from a few labels; models retired or renamed; nothing retrained
+    Extend(Extend),
     /// Where should this prompt go?
     Route(Route),
     /// Predictions for every prompt of a table
@@ -177,6 +181,71 @@ pub(crate) struct Bench {
     pub(crate) seed: u64,
     #[command(flatten)]
     pub(crate) log: LogArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  pointsman calibrate router.safetensors --target 'quality>=0.97*best'
+  pointsman calibrate router.safetensors log.parquet --target 'cost <= 60 % * best' -o cheaper.safetensors
+  pointsman calibrate router.safetensors log.parquet --target 'share(gpt-4o)<=0.3' --json
+
+Targets: quality>=AMOUNT, cost<=AMOUNT, share<=NUMBER, share(MODEL)<=NUMBER. AMOUNT is a number (quality from 0 to 1,
+cost in USD per call) or NUMBER*best, that part of what the best single model has; a NUMBER may end in %. share counts
+calls to the dearest model, or to MODEL.
+
+λ is found on rows of split `validation` (30 prompts or more), else on the router's own curve over training
+prompts. Where LOG has test rows, what λ brought there is shown too.")]
+pub(crate) struct Calibrate {
+    /// The router
+    pub(crate) router: PathBuf,
+    /// Evaluation logs with a validation or test split; files, folders or patterns
+    #[arg(value_name = "LOG")]
+    pub(crate) logs: Vec<PathBuf>,
+    /// What is wanted on average
+    #[arg(long, value_name = "TARGET", value_hint = clap::ValueHint::Other)]
+    pub(crate) target: String,
+    /// Write a router with that default
+    #[arg(short, long, value_name = "ROUTER")]
+    pub(crate) output: Option<PathBuf>,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) reading: ReadingArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("change").required(true).multiple(true).args(["model", "retire", "rename"])))]
+#[command(after_help = "Examples:
+  pointsman extend router.safetensors labels.csv --model new-7b -o router-2.safetensors
+  pointsman extend router.safetensors log.parquet --model new-7b --retire old-7b --prices prices.csv -o router-2.safetensors
+  pointsman extend router.safetensors --retire old-7b --rename gpt-4o=gpt-4o-2024 -o router-2.safetensors
+
+A new model needs 20 labels or more in the train split of LOG; 50 to 200 are better, on prompts drawn at random.
+Outcomes of known models on the same prompts help. Names are changed first, then models retired, then the new one added.")]
+pub(crate) struct Extend {
+    /// The router
+    pub(crate) router: PathBuf,
+    /// Evaluation logs with outcomes of the new model; files, folders or patterns
+    #[arg(value_name = "LOG")]
+    pub(crate) logs: Vec<PathBuf>,
+    /// The model to add
+    #[arg(long, value_name = "NEW", requires = "logs")]
+    pub(crate) model: Option<String>,
+    /// A model to leave out; repeatable
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) retire: Vec<String>,
+    /// Another name for a model; repeatable
+    #[arg(long, value_name = "OLD=NEW")]
+    pub(crate) rename: Vec<String>,
+    /// Where to write the new router
+    #[arg(short, long, value_name = "ROUTER")]
+    pub(crate) output: PathBuf,
+    /// Print the summary as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) reading: ReadingArgs,
 }
 
 #[derive(Debug, Args)]

@@ -42,9 +42,10 @@ fn classify(error: &anyhow::Error) -> (u8, Option<String>) {
             return (2, error.hint().map(str::to_owned));
         }
         if let Some(error) = cause.downcast_ref::<pointsman_training::Error>() {
-            use pointsman_training::Error::{BadRecipe, Prompt, RecipeSyntax, TooFew};
-            let input = matches!(error, BadRecipe { .. } | Prompt { .. } | RecipeSyntax(_) | TooFew { .. });
-            return (if input { 2 } else { 1 }, error.hint().map(str::to_owned));
+            use pointsman_training::Error::{Artifact, Clustering, Metrics, Singular, Tensor};
+            // These are defects of ours; everything else is for the caller to mend.
+            let defect = matches!(error, Artifact(_) | Clustering(_) | Metrics(_) | Singular { .. } | Tensor { .. });
+            return (if defect { 1 } else { 2 }, error.hint().map(str::to_owned));
         }
         if let Some(error) = cause.downcast_ref::<pointsman_server::Error>() {
             return (2, error.hint().map(str::to_owned));

@@ -22,6 +22,8 @@ fn main() -> ExitCode {
         Command::Inspect(args) => commands::inspect::run(&args),
         Command::Train(args) => commands::train::run(&args),
         Command::Bench(args) => commands::bench::run(&args),
+        Command::Calibrate(args) => commands::calibrate::run(&args),
+        Command::Extend(args) => commands::extend::run(&args),
         Command::Route(args) => commands::route::run(&args),
         Command::Predict(args) => commands::predict::run(&args),
         Command::Show(args) => commands::show::run(&args),

@@ -1,7 +1,9 @@
 //! One module per command.
 
 pub(crate) mod bench;
+pub(crate) mod calibrate;
 pub(crate) mod demo;
+pub(crate) mod extend;
 pub(crate) mod inspect;
 pub(crate) mod manual;
 pub(crate) mod predict;

@@ -5,6 +5,7 @@
 //! checksums of document and tensors, versions, types, shapes, ranges and finiteness.
 
 mod document;
+mod pool;
 mod tensors;
 mod validate;
 
@@ -18,6 +19,7 @@ pub use document::{
     CostHead, CostTarget, CurvePoint, DecisionRule, Dimensions, Document, ListPrice, Mode, Provenance, SCHEMA_VERSION,
     StaticMeans, TaskProfile, TaskSource,
 };
+pub use pool::Addition;
 pub use tensors::{LEAF, Weights};
 
 use crate::error::Error;
