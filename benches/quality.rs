@@ -13,6 +13,8 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark prints")]
 
+#[path = "quality/ablation.rs"]
+mod ablation;
 #[path = "quality/cases.rs"]
 mod cases;
 #[path = "quality/duel.rs"]
@@ -54,6 +56,7 @@ fn main() -> anyhow::Result<()> {
             Experiment::Sparse => sizes::sparse(&bench)?,
             Experiment::LeaveTaskOut => validation::leave_task_out(&bench)?,
             Experiment::Shuffle => validation::shuffle(&bench)?,
+            Experiment::Ablation => ablation::ablation(&bench)?,
             Experiment::Time => sizes::time(&bench)?,
         };
         println!("{}", section.markdown());

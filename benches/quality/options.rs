@@ -90,6 +90,8 @@ pub(crate) enum Experiment {
     LeaveTaskOut,
     /// Outcomes dealt anew to the prompts: a control that must show nothing
     Shuffle,
+    /// The predictor without each of its parts
+    Ablation,
     /// Seconds to train on 10,000 prompts
     Time,
 }

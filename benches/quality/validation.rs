@@ -206,7 +206,7 @@ fn single(bench: &Bench, measure: &Measure<'_>, log: &EvalLog) -> anyhow::Result
 }
 
 /// Evaluated share over training share, which says how much the runs of a cross-validation have in common.
-fn overlap(runs: &[Figures]) -> f64 {
+pub(crate) fn overlap(runs: &[Figures]) -> f64 {
     let total = |size: fn(&Figures) -> usize| runs.iter().map(size).sum::<usize>() as f64;
     total(|f| f.n_evaluated) / total(|f| f.n_train).max(1.0)
 }

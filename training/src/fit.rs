@@ -18,6 +18,7 @@ use crate::dataset::Dataset;
 use crate::error::Error;
 use crate::recipe::Recipe;
 use crate::rehearsal::{Comparison, Rehearsal, Trial};
+use crate::search;
 use crate::summary::{Figures, Summary};
 
 /// Fewest outcomes in the train split for a model to be learned. Of three outcomes nothing can be learned but luck, and
@@ -87,12 +88,20 @@ pub fn fit(
 
     let parts = recipe.folds(data.n()) as u64 + 1;
     let steps = std::sync::atomic::AtomicU64::new(0);
-    let total = parts * 2 + 4;
+    let total = parts * 2 + 4 + if recipe.searches() { search::CONFIGURATIONS } else { 0 };
     let step = || {
         let done = steps.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
         progress(Progress { done: done.min(total), total });
     };
     let pricing = Pricing { prices: &log.prices, assume_output_tokens };
+    let (found, tried) = if recipe.searches() {
+        let draft = |cross: &CrossFit| draft(log, &data, recipe, tasks.clone(), task_source, cross);
+        search::run(&data, &labels, &pricing, recipe, &draft, &step)?
+    } else {
+        (recipe.clone(), Vec::new())
+    };
+    let recipe = &found;
+    clock.lap("search");
     let cross = crossfit::run(&data, &labels, &pricing, recipe, &step)?;
     clock.lap("fit");
 
@@ -116,6 +125,7 @@ pub fn fit(
     let mut summary = Summary::new(&artifact.document, &data, &trial, &comparison, figures, clock.seconds());
     summary.dropped = pool.without_cost;
     summary.too_few = pool.too_few;
+    summary.tried = tried;
     step();
     Ok(Trained { artifact, bytes, identity, summary })
 }
@@ -292,7 +302,7 @@ fn rehearse(
         let timed = rehearsal.trial(document, rule, Currency::Latency)?;
         document.latency_curve = rehearsal.curve(&timed);
     }
-    let figures = Figures::new(data, &rehearsal, &comparison, &cross.parts, recipe.settings().seed)?;
+    let figures = Figures::new(data, document, &rehearsal, &comparison, &cross.parts, recipe.settings().seed)?;
     Ok((trial, comparison, figures))
 }
 

@@ -21,7 +21,8 @@
 //!
 //! `dataset` (features; `cells`: outcomes by prompt) → `clusters` (pseudo-tasks) → `crossfit` over `lexical`, `posterior`,
 //! `novelty`, `table`, `forest`, `costs` (with `minimise`, `loss`, `linear`) →
-//! `rehearsal` (decision rule, curve) → `fit` (artifact) → `summary` (plain words).
+//! `rehearsal` (decision rule, curve; `cost_error`) → `fit` (artifact, after a `search` for settings if the recipe wants one) →
+//! `summary` (plain words).
 //!
 //! Afterwards, without training: `extend` (another pool, with `mixture`) and `calibrate` (targets in words to λ), both with
 //! `forecast` (what a finished router would do).
@@ -30,6 +31,7 @@
 mod calibrate;
 mod cells;
 mod clusters;
+mod cost_error;
 mod costs;
 mod crossfit;
 mod dataset;
@@ -47,6 +49,7 @@ mod novelty;
 mod posterior;
 mod recipe;
 mod rehearsal;
+mod search;
 mod summary;
 mod table;
 
@@ -55,4 +58,5 @@ pub use error::Error;
 pub use extend::{Added, Changes, Extended, Extension, FEWEST_LABELS, Likeness, TaskCalls, extend};
 pub use fit::{Progress, Trained, fit};
 pub use recipe::{Effort, Recipe, RecipeSettings};
+pub use search::Tried;
 pub use summary::{BestSingle, Figures, Range, Strength, Summary};

@@ -22,7 +22,7 @@ pub enum Effort {
     /// Five folds.
     #[default]
     Standard,
-    /// Ten folds, twice the trees.
+    /// A search for settings, then ten folds and twice the trees.
     Thorough,
 }
 
@@ -137,6 +137,16 @@ impl Recipe {
     /// The settings behind it.
     pub fn settings(&self) -> &RecipeSettings {
         &self.settings
+    }
+
+    /// Whether to look for better settings first.
+    pub(crate) fn searches(&self) -> bool {
+        self.settings.effort == Effort::Thorough
+    }
+
+    /// The same settings at the effort of one try of a search.
+    pub(crate) fn for_search(&self) -> Self {
+        Self { settings: RecipeSettings { effort: Effort::Quick, ..self.settings.clone() } }
     }
 
     /// Folds of the cross-fitting of `n` prompts.

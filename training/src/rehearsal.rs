@@ -5,7 +5,8 @@
 
 use pointsman::artifact::{Artifact, CurvePoint, DecisionRule, Document, Mode};
 use pointsman::policy::Currency;
-use pointsman::{Catalog, Limits, Objective, Policy, Predictions, Ranking, Router};
+use pointsman::{Catalog, Limits, Objective, Policy, Predictions, Ranked, Ranking, Router};
+use pointsman_evals::log::CostSource;
 use pointsman_metrics::{Behaviour, DeferralCurve, Interval, Point, Resampler, hull_vertices};
 use rayon::prelude::*;
 
@@ -114,24 +115,19 @@ impl<'a> Rehearsal<'a> {
     /// Observed outcomes where there are any, predictions elsewhere.
     fn fill(&mut self, document: &Document) {
         let k = self.data.k();
-        let policy = Policy { objective: Objective::Quality, ..Policy::default() };
-        let catalog = Catalog::of_training(document);
-        let mut ranking = Ranking::default();
         self.quality = vec![0.0; self.n() * k];
         self.cost = vec![0.0; self.n() * k];
         let has_latency = self.predictions.iter().any(|predictions| !predictions.latency_ms.is_empty());
         self.latency = vec![0.0; if has_latency { self.n() * k } else { 0 }];
-        let bound = self.routers[0].bind(&catalog, &policy).expect("the whole pool under no restriction binds");
-        for (row, predictions) in self.predictions.iter().enumerate() {
-            let decision = bound.decide(predictions, &Limits::default(), &mut ranking);
-            for entry in decision.ranked {
-                let at = row * k + entry.model_idx;
-                self.quality[at] = entry.quality;
-                self.cost[at] = if entry.cost_usd.is_finite() { entry.cost_usd } else { 0.0 };
-                if has_latency {
-                    self.latency[at] = f64::from(predictions.latency_ms[entry.model_idx]);
-                }
+        for_each_entry(&self.routers[0], document, &self.predictions, |row, entry| {
+            let at = row * k + entry.model_idx;
+            self.quality[at] = entry.quality;
+            self.cost[at] = if entry.cost_usd.is_finite() { entry.cost_usd } else { 0.0 };
+            if has_latency {
+                self.latency[at] = f64::from(self.predictions[row].latency_ms[entry.model_idx]);
             }
+        });
+        for row in 0..self.n() {
             for cell in &self.data.cells[self.rows[row]] {
                 let at = row * k + cell.model as usize;
                 self.quality[at] = f64::from(cell.score);
@@ -143,6 +139,37 @@ impl<'a> Rehearsal<'a> {
                 }
             }
         }
+    }
+
+    /// Predicted and known cost of every outcome whose cost is known, with its model: `visit(model, predicted, known)`.
+    pub(crate) fn for_each_cost(&self, document: &Document, mut visit: impl FnMut(usize, f64, f64)) {
+        for_each_entry(&self.routers[0], document, &self.predictions, |row, entry| {
+            let cells = self.data.cells[self.rows[row]].iter();
+            for cell in
+                cells.filter(|cell| cell.model as usize == entry.model_idx && cell.cost_source != CostSource::Unknown)
+            {
+                visit(entry.model_idx, entry.cost_usd, cell.cost_usd);
+            }
+        });
+    }
+
+    /// Squared errors of the predictions, centred within the prompt, mean over its observed models, `[n]`: what a choice
+    /// between models can be wrong by. NaN where fewer than two were observed.
+    pub(crate) fn centred_errors(&self) -> Vec<f64> {
+        let rows = self.rows.iter().zip(&self.predictions);
+        rows.map(|(&row, predictions)| {
+            let errors: Vec<f64> = self.data.cells[row]
+                .iter()
+                .map(|cell| f64::from(cell.score) - f64::from(predictions.quality[cell.model as usize]))
+                .collect();
+            if errors.len() < 2 {
+                return f64::NAN;
+            }
+            let n = errors.len() as f64;
+            let mean = errors.iter().sum::<f64>() / n;
+            errors.iter().map(|error| (error - mean).powi(2)).sum::<f64>() / n
+        })
+        .collect()
     }
 
     /// Mean quality and cost of always choosing each model, `[k]`.
@@ -361,6 +388,24 @@ pub(crate) struct Comparison {
     pub(crate) zero_aiq: f64,
     pub(crate) best_quality: f64,
     pub(crate) best_cost: f64,
+}
+
+/// What `router` expects of every model of the pool on every prompt, under no restriction: `visit(prompt, entry)`.
+fn for_each_entry(
+    router: &Router,
+    document: &Document,
+    predictions: &[Predictions],
+    mut visit: impl FnMut(usize, &Ranked),
+) {
+    let policy = Policy { objective: Objective::Quality, ..Policy::default() };
+    let bound =
+        router.bind(&Catalog::of_training(document), &policy).expect("the whole pool under no restriction binds");
+    let mut ranking = Ranking::default();
+    for (row, predictions) in predictions.iter().enumerate() {
+        for entry in bound.decide(predictions, &Limits::default(), &mut ranking).ranked {
+            visit(row, entry);
+        }
+    }
 }
 
 /// All of `n` rows, or an even sample in order.

@@ -7,10 +7,12 @@ use pointsman_metrics::Interval;
 use pointsman_metrics::classification::{auc, brier, ece, ece_floor};
 use serde::Serialize;
 
+use crate::cost_error::CostError;
 use crate::crossfit::Part;
 use crate::dataset::Dataset;
 use crate::error::Error;
 use crate::rehearsal::{Comparison, Rehearsal, Trial};
+use crate::search::Tried;
 
 /// Out-of-fold figures of the predictions.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -29,6 +31,12 @@ pub struct Figures {
     pub aiq_zero_router: f64,
     /// Mean share of the log-variance of cost that the cost head explains; NaN where costs do not vary.
     pub cost_r_squared: f64,
+    /// Sum of predicted costs over the sum paid, less 1; out-of-fold, mean over models; NaN where no cost is known.
+    pub cost_bias: f64,
+    /// Mean absolute error of a call's predicted cost, as a share of the mean cost; likewise.
+    pub cost_error: f64,
+    /// The same for a model's mean cost in place of a prediction.
+    pub cost_error_of_mean: f64,
 }
 
 /// The outcome of a training run.
@@ -70,6 +78,8 @@ pub struct Summary {
     pub figures: Figures,
     /// What was learned: per task, how many prompts and which model does best there.
     pub strengths: Vec<Strength>,
+    /// What a search for settings tried, in order; empty where none was made.
+    pub tried: Vec<Tried>,
     /// Seconds per stage.
     pub seconds: BTreeMap<String, f64>,
 }
@@ -120,6 +130,7 @@ pub struct Strength {
 impl Figures {
     pub(crate) fn new(
         data: &Dataset,
+        document: &Document,
         rehearsal: &Rehearsal<'_>,
         comparison: &Comparison,
         parts: &[Part],
@@ -145,6 +156,7 @@ impl Figures {
             .last()
             .map(|part| part.cost_r_squared.iter().copied().filter(|r| r.is_finite()).collect())
             .unwrap_or_default();
+        let costs = CostError::new(rehearsal, document);
         Ok(Self {
             auc_mean: mean(aucs.into_iter().flatten().collect()),
             brier: fallible(pairs().map(|(p, y)| brier(p, y)).collect())?,
@@ -153,6 +165,9 @@ impl Figures {
             aiq: comparison.aiq,
             aiq_zero_router: comparison.zero_aiq,
             cost_r_squared: if explained.is_empty() { f64::NAN } else { mean(explained) },
+            cost_bias: costs.bias,
+            cost_error: costs.error,
+            cost_error_of_mean: costs.error_of_mean,
         })
     }
 
@@ -166,6 +181,9 @@ impl Figures {
             ("oof_aiq", self.aiq),
             ("oof_aiq_zero_router", self.aiq_zero_router),
             ("cost_r_squared", self.cost_r_squared),
+            ("oof_cost_bias", self.cost_bias),
+            ("oof_cost_error", self.cost_error),
+            ("oof_cost_error_of_mean", self.cost_error_of_mean),
         ];
         named.into_iter().filter(|(_, value)| value.is_finite()).map(|(name, value)| (name.to_owned(), value)).collect()
     }
@@ -204,6 +222,7 @@ impl Summary {
             saving: comparison.saving.map(Range::from),
             figures,
             strengths: strengths(document, best, data.n()),
+            tried: Vec::new(),
             seconds: seconds.into_iter().map(|(stage, seconds)| (stage.to_owned(), seconds)).collect(),
         }
     }
@@ -227,6 +246,29 @@ impl Summary {
                  is not known. List prices are enough (`--prices`)."
                     .to_owned(),
             );
+        }
+        if self.figures.cost_error.is_finite() {
+            sentences.push(format!(
+                "Predicted cost of a call is off by {:.0} % of the mean cost (its model's mean would be off by {:.0} %), \
+                 of all calls together by {:+.1} %.",
+                100.0 * self.figures.cost_error,
+                100.0 * self.figures.cost_error_of_mean,
+                100.0 * self.figures.cost_bias
+            ));
+        }
+        if !self.tried.is_empty() {
+            let kept = self.tried.iter().skip(1).filter(|tried| tried.kept);
+            let kept: Vec<String> = kept.map(|tried| format!("{} {}", tried.setting, tried.value)).collect();
+            sentences.push(format!(
+                "Of {} settings tried, {} better than the defaults{}.",
+                self.tried.len() - 1,
+                match kept.len() {
+                    0 => "none is".to_owned(),
+                    1 => "one is".to_owned(),
+                    n => format!("{n} are"),
+                },
+                if kept.is_empty() { String::new() } else { format!(": {}", kept.join(", ")) }
+            ));
         }
         let best = &self.best_single;
         if self.mode == Mode::Static {
