@@ -141,13 +141,12 @@ impl<'a> Rehearsal<'a> {
         }
     }
 
-    /// Predicted and known cost of every outcome whose cost is known, with its model: `visit(model, predicted, known)`.
+    /// Predicted and known cost of every outcome whose cost was observed or estimated from what was, with its model: `visit(model, predicted, known)`.
     pub(crate) fn for_each_cost(&self, document: &Document, mut visit: impl FnMut(usize, f64, f64)) {
         for_each_entry(&self.routers[0], document, &self.predictions, |row, entry| {
             let cells = self.data.cells[self.rows[row]].iter();
-            for cell in
-                cells.filter(|cell| cell.model as usize == entry.model_idx && cell.cost_source != CostSource::Unknown)
-            {
+            let is_known = |source| matches!(source, CostSource::Observed | CostSource::Estimated);
+            for cell in cells.filter(|cell| cell.model as usize == entry.model_idx && is_known(cell.cost_source)) {
                 visit(entry.model_idx, entry.cost_usd, cell.cost_usd);
             }
         });

@@ -144,7 +144,8 @@ mod tests {
         for candidate in &MOVES {
             let mut settings = defaults.clone();
             (candidate.change)(&mut settings);
-            assert_ne!(value_of(&settings, candidate.setting), value_of(&defaults, candidate.setting));
+            let moved = (value_of(&settings, candidate.setting) - value_of(&defaults, candidate.setting)).abs();
+            assert!(moved > 0.0, "{}", candidate.setting);
             assert!(settings.validate().is_ok(), "{}", candidate.setting);
         }
     }

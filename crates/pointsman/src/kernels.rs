@@ -1,14 +1,24 @@
 //! Inner loops, with their arithmetic specified: integer sums are exact in any order, and floating-point sums
 //! run in eight interleaved lanes that are added in one fixed tree. Every instruction set gives the same bits.
 
+pub(crate) mod dispatch;
+
 /// Adds one int8 row into `sum`, which has its length.
+#[inline(always)]
 pub(crate) fn add_row(row: &[i8], sum: &mut [i32]) {
-    for (total, &value) in sum.iter_mut().zip(row) {
+    // In blocks of eight, so that the compiler need not ask which of its own ways suits so short a row.
+    let (blocks, rest) = row.as_chunks::<8>();
+    let (sum_blocks, sum_rest) = sum.as_chunks_mut::<8>();
+    for (total, block) in sum_blocks.iter_mut().zip(blocks) {
+        *total = std::array::from_fn(|lane| total[lane] + i32::from(block[lane]));
+    }
+    for (total, &value) in sum_rest.iter_mut().zip(rest) {
         *total += i32::from(value);
     }
 }
 
 /// Adds `weight` times a row into `sum`, which has its length.
+#[inline(always)]
 pub(crate) fn add_scaled(row: &[f32], weight: f32, sum: &mut [f32]) {
     for (total, &value) in sum.iter_mut().zip(row) {
         *total += weight * value;
@@ -16,6 +26,7 @@ pub(crate) fn add_scaled(row: &[f32], weight: f32, sum: &mut [f32]) {
 }
 
 /// Dot product of two vectors of one length, in the specified order.
+#[inline(always)]
 pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
     debug_assert_eq!(a.len(), b.len());
     let mut lanes = [0.0_f32; 8];
@@ -32,7 +43,29 @@ pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
     ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) + ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]))
 }
 
+/// Sum of the squared distances of `x` from `center`, each times its precision: eight interleaved lanes, block by block, then
+/// the remainder, added in the same tree as [`dot`].
+#[inline(always)]
+pub(crate) fn squared_distance(x: &[f32], center: &[f32], precision: &[f32]) -> f32 {
+    debug_assert!(x.len() == center.len() && x.len() == precision.len());
+    let mut lanes = [0.0_f32; 8];
+    let (x, center, precision) = (x.chunks_exact(8), center.chunks_exact(8), precision.chunks_exact(8));
+    let rest = x.remainder().iter().zip(center.remainder()).zip(precision.remainder());
+    let rest = rest.map(|((x, center), precision)| (x - center) * (x - center) * precision);
+    for ((x, center), precision) in x.zip(center).zip(precision) {
+        for lane in 0..8 {
+            let off = x[lane] - center[lane];
+            lanes[lane] += off * off * precision[lane];
+        }
+    }
+    for (lane, term) in lanes.iter_mut().zip(rest) {
+        *lane += term;
+    }
+    ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) + ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]))
+}
+
 /// `out[r] = weight[r] · x + bias[r]` for a row-major matrix `[out.len(), x.len()]`.
+#[inline(always)]
 pub(crate) fn affine(weight: &[f32], bias: &[f32], x: &[f32], out: &mut [f32]) {
     for ((out, row), bias) in out.iter_mut().zip(weight.chunks_exact(x.len())).zip(bias) {
         *out = dot(row, x) + bias;
@@ -59,6 +92,16 @@ mod tests {
             let x: Vec<f32> = (0..n).map(|i| i as f32).collect();
             let expected: f32 = (0..n).map(|i| (i * i) as f32).sum();
             assert!((dot(&x, &x) - expected).abs() <= expected * 1e-6);
+        }
+    }
+
+    #[test]
+    fn distances_take_any_length() {
+        for n in 0..40 {
+            let x: Vec<f32> = (0..n).map(|i| i as f32).collect();
+            let expected: f32 = (0..n).map(|i| ((i - 3) * (i - 3)) as f32 * 0.5).sum();
+            let found = squared_distance(&x, &vec![3.0; x.len()], &vec![0.5; x.len()]);
+            assert!((found - expected).abs() <= expected * 1e-6);
         }
     }
 

@@ -32,6 +32,7 @@
 //! | [`decision`] | predictions and policy to a choice |
 //! | [`router`] | ties the stages together |
 #![deny(unsafe_code)]
+#![expect(clippy::inline_always, reason = "what is not inlined into `kernels::dispatch` keeps the narrow registers")]
 
 pub mod artifact;
 pub mod catalog;
@@ -39,6 +40,7 @@ mod conversation;
 pub mod decision;
 mod error;
 pub mod features;
+mod forest;
 mod kernels;
 pub mod math;
 pub mod policy;

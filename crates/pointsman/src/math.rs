@@ -28,6 +28,7 @@ const TAYLOR: [f64; 14] = [
 /// # References
 /// Cody & Waite (1980), range reduction by `ln 2` in two parts, then a Taylor polynomial on `|r| ≤ ln 2 / 2`.
 #[expect(clippy::cast_possible_truncation, reason = "the argument is clamped to ±700, so k fits easily")]
+#[inline(always)]
 pub fn exp(x: f64) -> f64 {
     const LN2_HI: f64 = 6.931_471_803_691_238e-1;
     const LN2_LO: f64 = 1.908_214_929_270_587_7e-10;
@@ -48,6 +49,7 @@ pub fn exp(x: f64) -> f64 {
 ///
 /// # References
 /// Mantissa in `[√½, √2)`, then `ln m = 2 artanh((m − 1)/(m + 1))` as a series in odd powers.
+#[inline(always)]
 pub fn ln(x: f64) -> f64 {
     debug_assert!(x.is_normal() && x > 0.0, "ln of {x}");
     let bits = x.to_bits();
@@ -73,6 +75,7 @@ pub fn ln_1p_count(n: usize) -> f64 {
 }
 
 /// The logistic function `1 / (1 + e^-x)`, in `(0, 1)`.
+#[inline(always)]
 pub fn sigmoid(x: f64) -> f64 {
     1.0 / (1.0 + exp(-x))
 }
@@ -85,6 +88,7 @@ pub fn logit(p: f64) -> f64 {
 
 /// Turns logits into probabilities in place, in index order.
 #[expect(clippy::cast_possible_truncation, reason = "probabilities are stored in single precision")]
+#[inline(always)]
 pub fn softmax(logits: &mut [f32]) {
     let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let mut sum = 0.0;

@@ -7,9 +7,11 @@
 //!                                   └─► (surface, p, mean z, z − mean z) ─► forest: what is left ───┴─► quality
 //! ```
 
-use crate::artifact::{Artifact, CostTarget, Document, LEAF, Weights};
+use crate::artifact::{Artifact, CostTarget, Document, Weights};
 use crate::features::{Features, MAIN_TURN_WEIGHT, SURFACE_SIGNALS};
-use crate::kernels::{add_row, add_scaled, affine, dot};
+use crate::forest::Forest;
+use crate::kernels::dispatch::{Kernel, widest};
+use crate::kernels::{add_row, add_scaled, affine, dot, squared_distance};
 use crate::math::{exp, ln, sigmoid, softmax};
 use crate::vocabulary::Vocabulary;
 
@@ -79,6 +81,11 @@ impl<'a> Encoder<'a> {
 
     /// Lexical heads: standardised surface signals and logits.
     pub fn lexical(&self, features: &Features, out: &mut Predictions) {
+        widest(Lexical(*self, features, out));
+    }
+
+    #[inline(always)]
+    fn lexical_heads(&self, features: &Features, out: &mut Predictions) {
         let weights = self.weights;
         let vocabulary = Vocabulary::new(&weights.vocabulary);
         let columns = weights.table_scale.len();
@@ -86,9 +93,11 @@ impl<'a> Encoder<'a> {
         for (sum, hashes) in out.sums.iter_mut().zip([&features.main, &features.background]) {
             sum.clear();
             sum.resize(columns, 0);
-            for slot in hashes.iter().filter_map(|hash| vocabulary.slot(*hash)) {
-                add_row(&weights.table[slot * columns..(slot + 1) * columns], sum);
-                known += 1;
+            for hash in hashes {
+                if let Some(slot) = vocabulary.slot(*hash) {
+                    add_row(&weights.table[slot * columns..(slot + 1) * columns], sum);
+                    known += 1;
+                }
             }
         }
         let words = features.main.len() + features.background.len();
@@ -114,6 +123,7 @@ impl<'a> Encoder<'a> {
 
     /// What the posterior head sees after [`Self::lexical`]: centred log probabilities, then surface; `[t + s]`.
     #[expect(clippy::cast_possible_truncation, reason = "signals are single precision")]
+    #[inline(always)]
     pub fn posterior_input<'p>(&self, out: &'p mut Predictions) -> &'p [f32] {
         out.tasks.clear();
         out.tasks.extend_from_slice(&out.lexical[..self.tasks]);
@@ -131,6 +141,7 @@ impl<'a> Encoder<'a> {
 
     /// Fills in the signals of novelty, while `tasks` holds what the lexical heads say.
     #[expect(clippy::cast_possible_truncation, reason = "signals are single precision")]
+    #[inline(always)]
     fn novelty_signals(&self, out: &mut Predictions) {
         let weights = self.weights;
         let surface = &out.surface;
@@ -141,7 +152,7 @@ impl<'a> Encoder<'a> {
         {
             entropy -= f64::from(*p) * ln(f64::from(*p).max(1e-12));
             most = most.max(*p);
-            from_task += p * distance(surface, center, precision);
+            from_task += p * (squared_distance(surface, center, precision) / SURFACE_SIGNALS as f32);
         }
         let from_all = surface.iter().map(|u| u * u).sum::<f32>() / SURFACE_SIGNALS as f32;
         out.novelty_signals = [
@@ -157,6 +168,7 @@ impl<'a> Encoder<'a> {
     }
 
     /// Posterior over tasks, and the forest's signals, after [`Self::lexical`].
+    #[inline(always)]
     pub fn posterior(&self, out: &mut Predictions) {
         self.posterior_input(out);
         affine(&self.weights.posterior_weight, &self.weights.posterior_bias, &out.scratch, &mut out.tasks);
@@ -171,15 +183,13 @@ impl<'a> Encoder<'a> {
     }
 }
 
-/// Mean over signals of the squared distance from `center`, each times its precision; eight sums, in a fixed order.
-fn distance(surface: &[f32], center: &[f32], precision: &[f32]) -> f32 {
-    let mut lanes = [0.0_f32; 8];
-    for (i, ((u, center), precision)) in surface.iter().zip(center).zip(precision).enumerate() {
-        let off = u - center;
-        lanes[i % 8] += off * off * precision;
+struct Lexical<'a>(Encoder<'a>, &'a Features, &'a mut Predictions);
+
+impl Kernel for Lexical<'_> {
+    #[inline(always)]
+    fn run(self) {
+        self.0.lexical_heads(self.1, self.2);
     }
-    (((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) + ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7])))
-        / SURFACE_SIGNALS as f32
 }
 
 /// Surface signals as every head sees them: standardised, within ± 4 standard deviations.
@@ -212,11 +222,13 @@ impl Predictions {
 pub(crate) struct Predictor {
     document: Document,
     weights: Weights,
+    forest: Forest,
 }
 
 impl Predictor {
     pub(crate) fn new(artifact: Artifact) -> Self {
-        Self { document: artifact.document, weights: artifact.weights }
+        let forest = Forest::new(&artifact.weights);
+        Self { document: artifact.document, weights: artifact.weights, forest }
     }
 
     pub(crate) fn document(&self) -> &Document {
@@ -229,14 +241,11 @@ impl Predictor {
 
     /// Fills `out` for all models. Never allocates once `out` has grown, never panics.
     pub(crate) fn predict(&self, features: &Features, out: &mut Predictions) {
-        let encoder = Encoder::new(&self.weights, self.document.tasks.len());
-        encoder.lexical(features, out);
-        encoder.posterior(out);
-        self.quality(out);
-        self.costs(features, out);
+        widest(Predict(self, features, out));
     }
 
     /// Task table plus forest.
+    #[inline(always)]
     fn quality(&self, out: &mut Predictions) {
         let weights = &self.weights;
         let k = weights.mean.len();
@@ -252,11 +261,10 @@ impl Predictor {
         sums.clear();
         sums.resize(k, 0);
         let mut rarity = 0.0;
-        for root in &weights.root {
-            let leaf = self.leaf(*root, &out.signals);
+        self.forest.for_each_leaf(&out.signals, |leaf| {
             add_row(&weights.leaf[leaf * k..(leaf + 1) * k], sums);
             rarity += weights.leaf_rarity[leaf];
-        }
+        });
         let share = 1.0 / weights.root.len().max(1) as f32;
         rarity *= share;
         for (model, (quality, se)) in out.quality.iter_mut().zip(&mut out.quality_se).enumerate() {
@@ -266,18 +274,8 @@ impl Predictor {
         }
     }
 
-    /// The leaf that `signals` come to. Children stand behind their parents, so every walk ends.
-    fn leaf(&self, root: u32, signals: &[f32]) -> usize {
-        let weights = &self.weights;
-        let mut node = root as usize;
-        while weights.node_signal[node] != LEAF {
-            let right = signals[usize::from(weights.node_signal[node])] >= weights.node_threshold[node];
-            node = weights.node_child[node] as usize + usize::from(right);
-        }
-        weights.node_child[node] as usize
-    }
-
     #[expect(clippy::cast_possible_truncation, reason = "predictions are stored in single precision")]
+    #[inline(always)]
     fn costs(&self, features: &Features, out: &mut Predictions) {
         // The regressions see surface and posterior, and a 1 for the bias.
         let width = SURFACE_SIGNALS + out.tasks.len();
@@ -301,5 +299,19 @@ impl Predictor {
             out.direct_cost_usd.push(cost);
         }
         out.latency_ms.extend(self.weights.latency_weight.chunks_exact(width + 1).map(|row| value(row, -30.0)));
+    }
+}
+
+struct Predict<'a>(&'a Predictor, &'a Features, &'a mut Predictions);
+
+impl Kernel for Predict<'_> {
+    #[inline(always)]
+    fn run(self) {
+        let Self(predictor, features, out) = self;
+        let encoder = Encoder::new(&predictor.weights, predictor.document.tasks.len());
+        encoder.lexical_heads(features, out);
+        encoder.posterior(out);
+        predictor.quality(out);
+        predictor.costs(features, out);
     }
 }

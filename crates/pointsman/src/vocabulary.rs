@@ -21,19 +21,34 @@ impl<'a> Vocabulary<'a> {
     }
 
     /// The slot of a hash, if it is known.
+    #[inline(always)]
     pub fn slot(self, hash: u64) -> Option<usize> {
         let wanted = fingerprint(hash);
-        let mask = self.fingerprints.len() - 1;
         let first = first_slot(hash, self.fingerprints.len());
-        for probe in 0..MOST_PROBES {
-            let slot = (first + probe) & mask;
-            match self.fingerprints[slot] {
-                found if found == wanted => return Some(slot),
-                0 => return None,
-                _ => {}
-            }
+        match self.fingerprints[first] {
+            found if found == wanted => return Some(first),
+            0 => return None,
+            _ => {}
         }
-        None
+        match self.fingerprints[first..].first_chunk::<MOST_PROBES>() {
+            Some(run) => {
+                // All of the run at once: the place of the first that ends the search.
+                let ends = |end: u32| {
+                    run.iter().zip(0..).fold(0_u32, |mask, (&found, place)| mask | u32::from(found == end) << place)
+                };
+                let (known, empty) = (ends(wanted), ends(0));
+                let place = known.trailing_zeros();
+                (place < empty.trailing_zeros()).then(|| first + place as usize)
+            }
+            None => self.slot_around_the_end(wanted, first),
+        }
+    }
+
+    #[cold]
+    fn slot_around_the_end(self, wanted: u32, first: usize) -> Option<usize> {
+        let mask = self.fingerprints.len() - 1;
+        let run = (first..first + MOST_PROBES).map(|slot| slot & mask);
+        run.take_while(|&slot| self.fingerprints[slot] != 0).find(|&slot| self.fingerprints[slot] == wanted)
     }
 
     /// Fingerprints of a vocabulary that holds `hashes`: the smallest table, of at least 16 slots, that is at most three quarters

@@ -11,6 +11,8 @@ mod words;
 pub use surface::{SURFACE_NAMES, SURFACE_SIGNALS};
 pub use words::MAX_SCANNED_BYTES;
 
+use crate::kernels::dispatch::{Kernel, widest};
+use crate::math::ln_1p_count;
 use crate::request::{ContextValue, Request, Role};
 use hash::{combine, hash_bytes};
 use lexicon::Lexicon;
@@ -31,8 +33,6 @@ pub struct Features {
     pub(crate) main: Vec<u64>,
     /// The same of earlier turns and system prompts.
     pub(crate) background: Vec<u64>,
-    /// Hashes of the single words of the routed turn: the basis of novelty.
-    pub(crate) words: Vec<u64>,
     /// Surface signals, in the order of [`SURFACE_NAMES`].
     pub(crate) surface: [f32; SURFACE_SIGNALS],
     /// Characters of the routed turn and all others: the basis of the input token estimate.
@@ -41,7 +41,7 @@ pub struct Features {
 
 impl Default for Features {
     fn default() -> Self {
-        Self { main: Vec::new(), background: Vec::new(), words: Vec::new(), surface: [0.0; SURFACE_SIGNALS], chars: 0 }
+        Self { main: Vec::new(), background: Vec::new(), surface: [0.0; SURFACE_SIGNALS], chars: 0 }
     }
 }
 
@@ -54,11 +54,6 @@ impl Features {
     /// Hashes of words and pairs of words of all other turns.
     pub fn background(&self) -> &[u64] {
         &self.background
-    }
-
-    /// Hashes of the single words of the routed turn.
-    pub fn words(&self) -> &[u64] {
-        &self.words
     }
 
     /// Surface signals, in the order of [`SURFACE_NAMES`]; always finite.
@@ -74,7 +69,6 @@ impl Features {
     fn clear(&mut self) {
         self.main.clear();
         self.background.clear();
-        self.words.clear();
         self.surface = [0.0; SURFACE_SIGNALS];
         self.chars = 0;
     }
@@ -84,7 +78,12 @@ impl Features {
 #[derive(Clone, Debug)]
 pub struct Featuriser {
     lexicon: Lexicon,
+    /// `ln(1 + n)` of small counts, which most are.
+    logarithms: Box<[f64; LOGARITHMS]>,
 }
+
+/// Counts whose logarithms are at hand.
+const LOGARITHMS: usize = 256;
 
 impl Default for Featuriser {
     fn default() -> Self {
@@ -93,9 +92,9 @@ impl Default for Featuriser {
 }
 
 impl Featuriser {
-    /// Builds the fixed word lists.
+    /// Builds the fixed tables.
     pub fn new() -> Self {
-        Self { lexicon: Lexicon::new() }
+        Self { lexicon: Lexicon::new(), logarithms: Box::new(std::array::from_fn(ln_1p_count)) }
     }
 
     /// Fills `features` from `request`, forgetting what it held.
@@ -104,6 +103,11 @@ impl Featuriser {
     /// linear in the text up to [`MAX_SCANNED_BYTES`] for the routed turn and about as many for all others together, the latest
     /// first; of a longer turn the head and the tail are read, and the whole is only counted.
     pub fn featurise(&self, request: &Request<'_>, features: &mut Features) {
+        widest(Featurise(self, request, features));
+    }
+
+    #[inline(always)]
+    fn fill(&self, request: &Request<'_>, features: &mut Features) {
         features.clear();
         let main = request.main_turn();
         let mut counts = Counts::default();
@@ -112,20 +116,11 @@ impl Featuriser {
         let mut background_bytes = 0;
         for (position, turn) in request.turns.iter().enumerate().rev() {
             if Some(position) == main {
-                let Features { main, words, .. } = features;
-                words::scan(turn.text, &self.lexicon, &mut counts, |word, pair| {
-                    main.push(word);
-                    main.extend(pair);
-                    words.push(word);
-                });
+                words::scan(turn.text, &self.lexicon, &mut counts, &mut features.main);
             } else {
                 if background_bytes < MAX_SCANNED_BYTES {
                     background_bytes += turn.text.len();
-                    let background = &mut features.background;
-                    words::scan(turn.text, &self.lexicon, &mut Counts::default(), |word, pair| {
-                        background.push(word);
-                        background.extend(pair);
-                    });
+                    words::scan(turn.text, &self.lexicon, &mut Counts::default(), &mut features.background);
                 }
                 if turn.role == Role::System {
                     system_bytes += turn.text.len();
@@ -138,7 +133,16 @@ impl Featuriser {
         for (name, value) in request.context {
             features.main.extend(context_hash(name, *value));
         }
-        counts.finish(request, system_bytes, other_bytes, &mut features.surface);
+        counts.finish(request, system_bytes, other_bytes, &self.logarithms[..], &mut features.surface);
+    }
+}
+
+struct Featurise<'a>(&'a Featuriser, &'a Request<'a>, &'a mut Features);
+
+impl Kernel for Featurise<'_> {
+    #[inline(always)]
+    fn run(self) {
+        self.0.fill(self.1, self.2);
     }
 }
 

@@ -4,6 +4,7 @@
 //! documentation; its order is part of the artifact format.
 
 use super::lexicon::class;
+use super::words::{BLOCK, Block};
 use crate::math::ln_1p_count;
 use crate::request::{Request, ResponseFormat, Role};
 
@@ -69,7 +70,7 @@ pub const SURFACE_NAMES: [&str; SURFACE_SIGNALS] = [
 ];
 
 /// Running counts over one turn.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub(super) struct Counts {
     pub(super) total_bytes: usize,
     characters: usize,
@@ -142,6 +143,51 @@ impl Counts {
         }
     }
 
+    /// Sees a block of ASCII, at least one character, `text`: the same as [`Self::character`] for each of its characters.
+    #[inline(always)]
+    pub(super) fn block(&mut self, text: &[u8], block: &Block) {
+        self.characters += block.len;
+        self.uppercase += block.uppercase.count_ones() as usize;
+        self.digits += block.digits.count_ones() as usize;
+        self.white_space += block.spaces.count_ones() as usize;
+        let mut letters = block.letters;
+        let mut others = (u64::MAX >> (BLOCK - block.len)) & !(block.letters | block.digits | block.spaces);
+        let mut line = 0;
+        while others != 0 {
+            let place = others.trailing_zeros() as usize;
+            let before = (1 << place) - 1;
+            self.sentence_open |= letters & before != 0;
+            letters &= !before;
+            others &= others - 1;
+            match text[place] {
+                b'\n' => {
+                    self.white_space += 1;
+                    self.line_of(&text[line..place]);
+                    self.end_line();
+                    line = place + 1;
+                }
+                b'\t' | b'\r' | 0x0b | 0x0c => self.white_space += 1,
+                byte => {
+                    self.punctuation += 1;
+                    self.mark(char::from(byte));
+                }
+            }
+        }
+        self.sentence_open |= letters != 0;
+        self.line_of(&text[line..]);
+    }
+
+    /// Sees ASCII without line ends: [`Self::line_position`] of each of its characters.
+    #[inline(always)]
+    fn line_of(&mut self, text: &[u8]) {
+        let mut seen = 0;
+        while seen < text.len() && self.line_length - self.line_indent < self.line_start.len() {
+            self.line_position(char::from(text[seen]));
+            seen += 1;
+        }
+        self.line_length += text.len() - seen;
+    }
+
     fn mark(&mut self, character: char) {
         match character {
             '.' => self.end_sentence(),
@@ -199,6 +245,7 @@ impl Counts {
     }
 
     /// Watches the first characters of a line, which tell options and lists from running text.
+    #[inline(always)]
     fn line_position(&mut self, character: char) {
         if self.line_length == self.line_indent && (character == ' ' || character == '\t') {
             self.line_indent += 1;
@@ -252,7 +299,7 @@ impl Counts {
         self.longest_number = self.longest_number.max(digits);
     }
 
-    /// Turns counts into signals, in the order of [`SURFACE_NAMES`].
+    /// Turns counts into signals, in the order of [`SURFACE_NAMES`]; `logarithms` are `ln(1 + n)` of the first counts.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -263,6 +310,7 @@ impl Counts {
         request: &Request<'_>,
         system_bytes: usize,
         earlier_bytes: usize,
+        logarithms: &[f64],
         surface: &mut [f32; SURFACE_SIGNALS],
     ) {
         let characters = self.characters.max(1) as f64;
@@ -270,7 +318,7 @@ impl Counts {
         let lines = self.lines.max(1) as f64;
         let tokens = (self.words + self.numbers).max(1) as f64;
         let share = |n: usize, of: f64| n as f64 / of;
-        let ln = ln_1p_count;
+        let ln = |n: usize| logarithms.get(n).copied().unwrap_or_else(|| ln_1p_count(n));
         let flag = |condition: bool| f64::from(u8::from(condition));
         let starts = |class: u16| flag(self.first_word & class != 0);
         let of_class = |class: u16| ln(self.classes[class.trailing_zeros() as usize]);
