@@ -133,6 +133,14 @@ fn accept(counts: &BTreeMap<usize, u64>) -> anyhow::Result<()> {
     std::fs::write(baseline(), lines.collect::<String>()).context("writing the baseline")
 }
 
+/// Whether this processor runs what the baseline was counted on.
+fn is_comparable() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return is_x86_feature_detected!("avx2");
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
+
 fn compare(counts: &BTreeMap<usize, u64>, fails: bool) -> anyhow::Result<()> {
     let file = baseline();
     let text = std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;
@@ -140,13 +148,12 @@ fn compare(counts: &BTreeMap<usize, u64>, fails: bool) -> anyhow::Result<()> {
         let of_case = text.lines().filter_map(|line| line.split_once(' ')).find(|(case, _)| *case == bytes.to_string());
         of_case.and_then(|(_, count)| count.parse::<u64>().ok())
     };
-    let is_comparable = cfg!(target_arch = "x86_64");
     let mut slower = Vec::new();
     for (&bytes, &instructions) in counts {
         let was = was(bytes).with_context(|| format!("{} has no line for {bytes} bytes", file.display()))?;
         let change = instructions as f64 / was as f64 - 1.0;
         println!("{bytes:>6} bytes  {instructions:>8} instructions  baseline {was:>8}  {:+.1} %", 100.0 * change);
-        if change > TOLERANCE && is_comparable {
+        if change > TOLERANCE && is_comparable() {
             slower.push(bytes);
         }
     }

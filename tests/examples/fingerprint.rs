@@ -2,8 +2,8 @@
 //! same bits.
 //!
 //! ```text
-//! cargo run --release -p pointsman-tests --example fingerprint -- ROUTER LOG [RANDOM_TEXTS]
-//! POINTSMAN_NARROW=1 cargo run …          a build without the code for wide registers
+//! cargo build --release --workspace --example fingerprint      POINTSMAN_NARROW=1 before it: without wide registers
+//! target/release/examples/fingerprint ROUTER LOG [RANDOM_TEXTS]
 //! ```
 
 use std::hash::{DefaultHasher, Hash, Hasher};

@@ -4,6 +4,7 @@
 mod compatibility;
 mod damage;
 mod edited;
+mod starters;
 
 use pointsman::Error;
 use pointsman::artifact::Artifact;

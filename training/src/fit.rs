@@ -28,10 +28,6 @@ const FEWEST_OUTCOMES: usize = 10;
 /// Fewest prompts that are worth cross-fitting on.
 const FEWEST_PROMPTS: usize = 30;
 
-/// What is left of the trust on a prompt that is surely new: a quarter. On tasks left out of training that did no harm in the
-/// mean, and more did (training/designs.md); where novelty is learned the router never holds still for it alone.
-const LEARNED_NOVELTY_WEIGHT: f64 = 0.75;
-
 /// Where novelty is the share of unknown words, half of them may be unknown (a guess; lower holds still more often).
 const LEAST_NOVELTY_LIMIT: f64 = 0.5;
 
@@ -227,7 +223,7 @@ fn draft(
             mode: Mode::Learned,
             trust: 1.0,
             confidence: 0.0,
-            novelty_weight: if cross.knows_novelty { LEARNED_NOVELTY_WEIGHT } else { 0.0 },
+            novelty_weight: if cross.knows_novelty { 1.0 } else { 0.0 },
             novelty_limit: 1.0,
             default_lambda: None,
         },

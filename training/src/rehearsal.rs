@@ -112,7 +112,12 @@ impl<'a> Rehearsal<'a> {
         self.rows.len()
     }
 
-    /// Observed outcomes where there are any, predictions elsewhere.
+    /// Observed outcomes where there are any, predictions elsewhere; to an observed quality is added what its prediction
+    /// was short by, once for every like prompt on which the model was not run.
+    ///
+    /// Taken as they are, predictions would judge themselves. So corrected, means are right whatever the predictions are,
+    /// if what was run does not depend on the outcome (augmented inverse propensity weighting; Robins, Rotnitzky & Zhao,
+    /// 1994, doi:10.1080/01621459.1994.10476818). Single values may leave `[0, 1]`.
     fn fill(&mut self, document: &Document) {
         let k = self.data.k();
         self.quality = vec![0.0; self.n() * k];
@@ -127,10 +132,17 @@ impl<'a> Rehearsal<'a> {
                 self.latency[at] = f64::from(self.predictions[row].latency_ms[entry.model_idx]);
             }
         });
+        let mut runs = vec![0_u32; k];
+        for cell in self.rows.iter().flat_map(|&row| &self.data.cells[row]) {
+            runs[cell.model as usize] += 1;
+        }
+        let n = self.n() as f64;
         for row in 0..self.n() {
             for cell in &self.data.cells[self.rows[row]] {
                 let at = row * k + cell.model as usize;
-                self.quality[at] = f64::from(cell.score);
+                let score = f64::from(cell.score);
+                let without = n / f64::from(runs[cell.model as usize]) - 1.0;
+                self.quality[at] = score + (score - self.quality[at]) * without;
                 if cell.cost_usd.is_finite() {
                     self.cost[at] = cell.cost_usd;
                 }
