@@ -9,6 +9,7 @@ mod controls;
 mod damage;
 mod demo;
 mod extend;
+mod import;
 mod lines;
 mod printed;
 mod route;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use pointsman_evals::import::Format;
 use pointsman_evals::{Error, Rejected, Split};
 
 use crate::{all, declared, shown, variants};
@@ -33,6 +34,27 @@ fn of_files() -> Vec<Error> {
         Error::CompressedParquet { file: "log.parquet.gz".into() },
         Error::JsonArray { file: "log.jsonl".into() },
         Error::RecordTooLong { file: file(), line: 3, most: 64 << 20 },
+    ]
+}
+
+/// Errors about other tools' files.
+fn of_imports() -> Vec<Error> {
+    vec![
+        Error::BadJson { file: file(), line: 3, problem: "expected value at line 3 column 1".into() },
+        Error::UnknownFormat { name: "lmeval".into(), nearest: names(&["lm-eval"]) },
+        Error::UnknownFormat { name: "excel".into(), nearest: Vec::new() },
+        Error::NothingToImport { named: "logs".into(), format: Format::Inspect },
+        Error::WrongShape {
+            file: file(),
+            line: 1,
+            format: Format::RouterArena,
+            expected: "question".into(),
+            found: names(&["query", "performance"]),
+        },
+        Error::NotWide { file: file(), format: Format::RouterBench },
+        Error::NoScores { file: file(), format: Format::LiteLlm },
+        Error::ModelUnknown { file: file() },
+        Error::TextsDiffer { task: "gsm8k".into(), first: "a/samples.jsonl".into(), second: "b/samples.jsonl".into() },
     ]
 }
 
@@ -91,7 +113,7 @@ fn of_rows() -> Vec<Error> {
 
 #[test]
 fn every_text() {
-    let errors: Vec<Error> = [of_files(), of_columns(), of_rows()].into_iter().flatten().collect();
+    let errors: Vec<Error> = [of_files(), of_imports(), of_columns(), of_rows()].into_iter().flatten().collect();
     assert_eq!(variants(&errors), declared(include_str!("../../crates/pointsman-evals/src/error.rs")));
     insta::assert_snapshot!("evals", all(errors.iter().map(|error| shown(error, error.hint().as_deref()))));
 }

@@ -1,5 +1,6 @@
 //! The command line: names, flags and help. Raw values only; each command turns them into validated settings.
 
+use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
@@ -14,6 +15,7 @@ pub(crate) struct Cli {
 
 const EXAMPLES: &str = "Examples:
   pointsman demo                                       the whole story on the included log
+  pointsman import lm-eval results/ -o log.parquet      another tool's log becomes yours
   pointsman inspect log.parquet                        can routing pay here?
   pointsman train log.parquet -o router.safetensors    learn from your own outcomes
   pointsman bench log.parquet --router router.safetensors --html report.html
@@ -23,6 +25,8 @@ const EXAMPLES: &str = "Examples:
 pub(crate) enum Command {
     /// The whole story on the included log: train, benchmark, report, route
     Demo(Demo),
+    /// Another tool's log → evaluation log
+    Import(Import),
     /// Can routing pay on this log? Scores, headroom, duplicates, before anything is trained
     Inspect(Inspect),
     /// Evaluation log → router
@@ -55,6 +59,57 @@ pub(crate) struct Demo {
     /// Folder for router, report and log
     #[arg(long, value_name = "DIR", default_value = "pointsman-demo")]
     pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = import_help())]
+pub(crate) struct Import {
+    /// Whose log it is, see below
+    #[arg(value_name = "FORMAT")]
+    pub(crate) format: String,
+    /// Files, folders or patterns
+    #[arg(required = true, value_name = "IN")]
+    pub(crate) inputs: Vec<PathBuf>,
+    /// Where to write the evaluation log: .parquet, .csv, .tsv or .jsonl
+    #[arg(short, long, value_name = "LOG")]
+    pub(crate) output: PathBuf,
+    /// Model of all rows, where the files do not say or say it badly
+    #[arg(long, value_name = "NAME")]
+    pub(crate) model: Option<String>,
+    /// Which of several metrics or scorers is the score; by default the tool's first
+    #[arg(long, value_name = "NAME")]
+    pub(crate) metric: Option<String>,
+    /// Path of the text in a record, as in `doc.question`; by default what the model was shown
+    #[arg(long, value_name = "PATH")]
+    pub(crate) prompt_field: Option<String>,
+    /// Scale of the scores where it is not 0..1, as in `1..10`
+    #[arg(long, value_name = "LOW..HIGH", allow_hyphen_values = true)]
+    pub(crate) score_range: Option<String>,
+    /// Scores (and texts) of a gateway's calls: a table with `id`, `score` and perhaps `prompt`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) scores: Option<PathBuf>,
+    /// Print the summary as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+fn import_help() -> String {
+    let mut formats = String::new();
+    for format in pointsman_evals::import::Format::ALL {
+        writeln!(formats, "  {:<15} {}", format.name(), format.describe()).expect("writing to a string cannot fail");
+    }
+    format!(
+        "Formats:
+{formats}
+Examples:
+  pointsman import lm-eval results/ -o log.parquet
+  pointsman import lm-eval results/ --prompt-field doc.question -o log.parquet
+  pointsman import inspect 'logs/*.eval' -o log.parquet
+  pointsman import battles arena.jsonl -o log.parquet
+  pointsman import litellm calls.jsonl --scores scores.csv -o log.parquet
+
+Which field becomes which column: data/README.md. What cannot be used is counted by reason."
+    )
 }
 
 /// Flags common to the commands that read evaluation logs.

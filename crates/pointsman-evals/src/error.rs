@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use serde_json::Value;
+
+use crate::import::Format;
 use crate::log::Rejected;
 use crate::split::Split;
 
@@ -43,6 +46,78 @@ pub enum Error {
     UnknownForm {
         /// The file.
         file: PathBuf,
+    },
+    /// A whole JSON document does not parse.
+    #[error("`{}:{line}`: malformed JSON: {problem}", file.display())]
+    BadJson {
+        /// The file.
+        file: PathBuf,
+        /// Line, from 1.
+        line: u64,
+        /// What the parser said.
+        problem: String,
+    },
+    /// There is no importer of that name.
+    #[error("`{name}` is not a format that can be imported")]
+    UnknownFormat {
+        /// What was asked for.
+        name: String,
+        /// Formats with a name like it.
+        nearest: Vec<String>,
+    },
+    /// A folder holds no file of the tool.
+    #[error("`{}`: the folder holds no log of {format}", named.display())]
+    NothingToImport {
+        /// The folder.
+        named: PathBuf,
+        /// The format asked for.
+        format: Format,
+    },
+    /// A file is not of the tool it is said to be of.
+    #[error("`{}:{line}`: not a log of {format}: expected `{expected}`, found {}", file.display(), list(found))]
+    WrongShape {
+        /// The file.
+        file: PathBuf,
+        /// Line, or position among the records, from 1.
+        line: u64,
+        /// The format asked for.
+        format: Format,
+        /// What every record of that tool has.
+        expected: String,
+        /// What this one has.
+        found: Vec<String>,
+    },
+    /// A table is not wide.
+    #[error("`{}`: not a table of {format}: expected one row per prompt and one column per model", file.display())]
+    NotWide {
+        /// The file.
+        file: PathBuf,
+        /// The format asked for.
+        format: Format,
+    },
+    /// A gateway's log of calls has no scores.
+    #[error("`{}`: a log of {format} says what was called, not how good the answers were", file.display())]
+    NoScores {
+        /// The file.
+        file: PathBuf,
+        /// The format asked for.
+        format: Format,
+    },
+    /// Neither files nor folders say which model was run.
+    #[error("`{}`: nothing says which model this is", file.display())]
+    ModelUnknown {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Two models were shown different texts for one question.
+    #[error("task `{task}`: `{}` and `{}` show their models different texts for one question", first.display(), second.display())]
+    TextsDiffer {
+        /// The task.
+        task: String,
+        /// A file.
+        first: PathBuf,
+        /// Another.
+        second: PathBuf,
     },
     /// A pattern matches no file, or a folder holds none of a known form.
     #[error("`{}`: {}", named.display(), if *is_folder { "the folder holds no evaluation log" } else { "no file matches" })]
@@ -265,12 +340,37 @@ pub enum Error {
 }
 
 impl Error {
+    /// A record without something that every record of the tool has.
+    pub(crate) fn not_of(format: Format, file: &Path, line: u64, expected: &str, record: &Value) -> Self {
+        let found = record.as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect();
+        Self::WrongShape { file: file.to_owned(), line, format, expected: expected.to_owned(), found }
+    }
+
     /// The remedy, as one sentence without `hint:` in front, where there is one.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::UnknownForm { .. } => {
                 Some("name the file *.parquet, *.csv, *.tsv or *.jsonl after what it holds; a router is no log".into())
+            }
+            Self::UnknownFormat { nearest, .. } if !nearest.is_empty() => {
+                Some(format!("did you mean {}?", list(nearest)))
+            }
+            Self::UnknownFormat { .. } => Some(format!("known are {}", Format::ALL.map(Format::name).join(", "))),
+            Self::NothingToImport { format, .. } => Some(format!(
+                "it is searched for {}; other names can be given one by one",
+                format.patterns().join(", ")
+            )),
+            Self::WrongShape { format, .. } => Some(format!("{format} reads {}", format.describe())),
+            Self::NotWide { .. } => {
+                Some("a long table needs no import: `pointsman inspect` and `train` read it".into())
+            }
+            Self::NoScores { .. } => {
+                Some("give scores by the calls' ids with `--scores FILE`, a table with `id` and `score`".into())
+            }
+            Self::ModelUnknown { .. } => Some("name it with `--model NAME`".into()),
+            Self::TextsDiffer { .. } => {
+                Some("take the question itself with `--prompt-field`, as in `--prompt-field doc.question`".into())
             }
             Self::NothingFound { is_folder: true, .. } => Some(
                 "it is searched for *.parquet, *.csv, *.tsv and *.jsonl, the last three also as .gz and .zst".into(),
@@ -391,8 +491,6 @@ fn list(names: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     fn file() -> PathBuf {
@@ -436,6 +534,14 @@ mod tests {
             (Error::NoFiles, "no evaluation log was named: expected at least one file", None),
             (Error::EmptyFile { file: file() }, "`log.csv`: the file is empty", None),
             (Error::UnknownForm { file: file() }, "`log.csv`: unknown form, expected .parquet, .csv, .tsv or .jsonl", Some("name the file *.parquet, *.csv, *.tsv or *.jsonl after what it holds; a router is no log")),
+            (Error::BadJson { file: file(), line: 3, problem: "bad".into() }, "`log.csv:3`: malformed JSON: bad", None),
+            (Error::UnknownFormat { name: "lmeval".into(), nearest: names(&["lm-eval"]) }, "`lmeval` is not a format that can be imported", Some("did you mean `lm-eval`?")),
+            (Error::NothingToImport { named: "l".into(), format: Format::OpenaiEvals }, "`l`: the folder holds no log of openai-evals", Some("it is searched for *.jsonl, *.jsonl.gz, *.jsonl.zst; other names can be given one by one")),
+            (Error::WrongShape { file: file(), line: 2, format: Format::RouterArena, expected: "question".into(), found: names(&["a"]) }, "`log.csv:2`: not a log of routerarena: expected `question`, found `a`", Some("routerarena reads RouterArena: cached results as JSONL")),
+            (Error::NotWide { file: file(), format: Format::RouteLlm }, "`log.csv`: not a table of routellm: expected one row per prompt and one column per model", Some("a long table needs no import: `pointsman inspect` and `train` read it")),
+            (Error::NoScores { file: file(), format: Format::LiteLlm }, "`log.csv`: a log of litellm says what was called, not how good the answers were", Some("give scores by the calls' ids with `--scores FILE`, a table with `id` and `score`")),
+            (Error::ModelUnknown { file: file() }, "`log.csv`: nothing says which model this is", Some("name it with `--model NAME`")),
+            (Error::TextsDiffer { task: "t".into(), first: file(), second: "b.csv".into() }, "task `t`: `log.csv` and `b.csv` show their models different texts for one question", Some("take the question itself with `--prompt-field`, as in `--prompt-field doc.question`")),
             (Error::NothingFound { named: "l*".into(), is_folder: false }, "`l*`: no file matches", Some("`*` stands for any part of one name, `**` for any folders")),
             (Error::NothingFound { named: "l".into(), is_folder: true }, "`l`: the folder holds no evaluation log", Some("it is searched for *.parquet, *.csv, *.tsv and *.jsonl, the last three also as .gz and .zst")),
             (Error::Truncated { file: file(), form: "gzip" }, "`log.csv`: the gzip stream is cut short", Some("copy or download the file again")),

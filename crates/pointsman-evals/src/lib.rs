@@ -48,6 +48,7 @@
 //! | [`split`] | split names, and the rule that makes them |
 //! | [`prices`] | the form of price lists |
 //! | [`text`] | normalisation |
+//! | [`mod@import`] | other tools' logs become this table |
 //! | [`mod@write`] | writing the table |
 //! | [`synthetic`] | a seeded generator of logs for demonstrations and tests |
 //!
@@ -67,6 +68,7 @@ mod delimited;
 mod digest;
 mod error;
 mod form;
+pub mod import;
 mod input;
 mod jsonl;
 pub mod log;

@@ -28,13 +28,18 @@ use crate::form::Form;
 /// # Ok::<(), pointsman_evals::Error>(())
 /// ```
 pub fn resolve_paths(named: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
+    resolve(named, &|file| Form::of_name(file).is_some())
+}
+
+/// The same, where `accepts` says which files of a folder are meant.
+pub(crate) fn resolve(named: &[PathBuf], accepts: &dyn Fn(&Path) -> bool) -> Result<Vec<PathBuf>, Error> {
     let mut files: Vec<PathBuf> = Vec::new();
     for name in named {
         let mut found = Vec::new();
         if name.is_dir() {
-            walk(name, &mut found)?;
+            walk(name, accepts, &mut found)?;
         } else if let Some(pattern) = name.to_str().filter(|text| !name.exists() && text.contains(['*', '?', '['])) {
-            expand(pattern, &mut found)?;
+            expand(pattern, accepts, &mut found)?;
         } else {
             // One that does not exist fails when it is opened, with the reason.
             files.push(name.clone());
@@ -51,7 +56,7 @@ pub fn resolve_paths(named: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
     Ok(files)
 }
 
-fn expand(pattern: &str, found: &mut Vec<PathBuf>) -> Result<(), Error> {
+fn expand(pattern: &str, accepts: &dyn Fn(&Path) -> bool, found: &mut Vec<PathBuf>) -> Result<(), Error> {
     let options =
         MatchOptions { require_literal_leading_dot: true, require_literal_separator: true, ..MatchOptions::new() };
     let matches = glob::glob_with(pattern, options).map_err(|error| Error::InvalidOption {
@@ -62,7 +67,7 @@ fn expand(pattern: &str, found: &mut Vec<PathBuf>) -> Result<(), Error> {
     for entry in matches {
         let path = entry.map_err(|error| Error::Io { file: error.path().to_owned(), source: error.into() })?;
         if path.is_dir() {
-            walk(&path, found)?;
+            walk(&path, accepts, found)?;
         } else {
             found.push(path);
         }
@@ -73,7 +78,7 @@ fn expand(pattern: &str, found: &mut Vec<PathBuf>) -> Result<(), Error> {
 /// What a price list is mostly called.
 const PRICES: &str = "prices.csv";
 
-fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), Error> {
+fn walk(folder: &Path, accepts: &dyn Fn(&Path) -> bool, found: &mut Vec<PathBuf>) -> Result<(), Error> {
     let io = |source| Error::Io { file: folder.to_owned(), source };
     for entry in std::fs::read_dir(folder).map_err(io)? {
         let entry = entry.map_err(io)?;
@@ -83,8 +88,8 @@ fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), Error> {
             continue;
         }
         if entry.file_type().map_err(io)?.is_dir() {
-            walk(&path, found)?;
-        } else if Form::of_name(&path).is_some() && path.is_file() {
+            walk(&path, accepts, found)?;
+        } else if accepts(&path) && path.is_file() {
             found.push(path);
         }
     }

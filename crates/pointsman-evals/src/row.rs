@@ -36,6 +36,17 @@ impl Cell<'_> {
         matches!(self, Self::Missing)
     }
 
+    fn own(&self) -> Cell<'static> {
+        match self {
+            Self::Missing => Cell::Missing,
+            Self::Text(text) => Cell::Text(Cow::Owned(text.clone().into_owned())),
+            Self::Number(number) => Cell::Number(*number),
+            Self::Bool(flag) => Cell::Bool(*flag),
+            Self::Micros(micros) => Cell::Micros(*micros),
+            Self::Json(value) => Cell::Json(value.clone()),
+        }
+    }
+
     /// The value for a message.
     fn show(&self) -> String {
         match self {
@@ -66,6 +77,12 @@ impl<'a> RawRow<'a> {
 
     pub(crate) fn get(&self, column: Column) -> &Cell<'a> {
         &self.cells[column as usize]
+    }
+
+    /// The same row, borrowing nothing; without the columns of a wide table.
+    pub(crate) fn own(&self) -> RawRow<'static> {
+        let context = self.context.iter().map(|(name, cell)| (Cow::Owned(name.clone().into_owned()), cell.own()));
+        RawRow { cells: self.cells.each_ref().map(Cell::own), context: context.collect(), extra: Vec::new() }
     }
 }
 

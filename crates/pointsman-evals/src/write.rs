@@ -178,6 +178,22 @@ impl TableSchema {
         Self { columns, ..Self::new(&[], &context) }
     }
 
+    /// Adds what a row fills.
+    pub(crate) fn include(&mut self, row: &LogRow) {
+        for column in Column::ALL {
+            if row.has(column)
+                && let Err(place) = self.columns.binary_search(&column)
+            {
+                self.columns.insert(place, column);
+            }
+        }
+        for (name, value) in &row.context {
+            if let Err(place) = self.context.binary_search_by(|(known, _)| known.cmp(name)) {
+                self.context.insert(place, (name.clone(), ContextType::of(value)));
+            }
+        }
+    }
+
     /// What keeps a row from being written whole, if anything.
     fn refuses(&self, row: &LogRow) -> Option<String> {
         let lost = Column::ALL.into_iter().find(|column| row.has(*column) && !self.columns.contains(column));

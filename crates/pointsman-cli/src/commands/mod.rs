@@ -4,6 +4,7 @@ pub(crate) mod bench;
 pub(crate) mod calibrate;
 pub(crate) mod demo;
 pub(crate) mod extend;
+pub(crate) mod import;
 pub(crate) mod inspect;
 pub(crate) mod manual;
 pub(crate) mod predict;
