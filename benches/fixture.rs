@@ -1,6 +1,8 @@
 //! Routers of any size with random weights, and texts of any length, for measuring speed alone.
 #![forbid(unsafe_code)]
 
+pub mod stopwatch;
+
 use std::collections::BTreeMap;
 
 use pointsman::artifact::{

@@ -3,6 +3,7 @@
 //! They only feed surface signals; the learned part needs no language. In other languages the counts stay
 //! zero and the hashed words carry the load.
 
+use super::alphabet::Alphabet;
 use super::hash::hash_bytes;
 
 /// Classes a word can belong to, as bits.
@@ -65,11 +66,13 @@ const SLOTS: usize = 1024;
 #[derive(Clone, Debug)]
 pub(super) struct Lexicon {
     slots: Box<[(u64, u16); SLOTS]>,
+    /// What the scan looks up beside it.
+    pub(super) alphabet: Alphabet,
 }
 
 impl Lexicon {
     pub(super) fn new() -> Self {
-        let mut lexicon = Self { slots: Box::new([(0, 0); SLOTS]) };
+        let mut lexicon = Self { slots: Box::new([(0, 0); SLOTS]), alphabet: Alphabet::new() };
         for (class, words) in LISTS {
             for word in words.split_ascii_whitespace() {
                 let hash = hash_bytes(word.as_bytes());

@@ -3,6 +3,7 @@
 //! Training and serving call this very code, so both see the same bits. Nothing here is learned; what a
 //! feature *means* is fixed by [`FEATURE_VERSION`], and an artifact made with another version is refused.
 
+mod alphabet;
 mod hash;
 mod lexicon;
 mod surface;

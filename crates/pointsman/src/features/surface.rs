@@ -115,8 +115,8 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    /// Sees one character of the text.
-    pub(super) fn character(&mut self, character: char) {
+    /// Sees one character of the text; `is_uppercase` is asked of those outside ASCII only.
+    pub(super) fn character(&mut self, character: char, is_uppercase: bool) {
         self.characters += 1;
         if character == '\n' {
             self.white_space += 1;
@@ -138,7 +138,7 @@ impl Counts {
             }
             _ => {
                 self.non_ascii += 1;
-                self.foreign(character);
+                self.foreign(character, is_uppercase);
             }
         }
     }
@@ -220,7 +220,7 @@ impl Counts {
         }
     }
 
-    fn foreign(&mut self, character: char) {
+    fn foreign(&mut self, character: char, is_uppercase: bool) {
         match character {
             '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{20000}'..='\u{3134f}' => {
                 self.ideographs += 1;
@@ -234,7 +234,7 @@ impl Counts {
             '“' | '”' | '‘' | '’' | '«' | '»' => self.quotes += 1,
             '€' | '£' | '¥' => self.percent_currency += 1,
             '×' | '÷' | '≤' | '≥' | '≠' | '√' | '∑' | '∫' | '∞' | '→' | '∈' => self.operators += 1,
-            _ if character.is_uppercase() => self.uppercase += 1,
+            _ if is_uppercase => self.uppercase += 1,
             _ => self.sentence_open = true,
         }
     }

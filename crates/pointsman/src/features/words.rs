@@ -1,5 +1,6 @@
 //! The scan: bytes to lower-cased words and their hashes, while [`Counts`] watches every character.
 
+use super::alphabet;
 use super::hash::{MAX_WORD_BYTES, WordBuffer, combine, hash_blocks, hash_word};
 use super::lexicon::Lexicon;
 use super::surface::Counts;
@@ -137,25 +138,39 @@ impl<'a> Scanner<'a> {
 
     /// Sees a character.
     fn step(&mut self, character: char) {
-        self.counts.character(character);
+        if !character.is_ascii() {
+            return self.step_foreign(character);
+        }
+        self.counts.character(character, false);
         if character.is_ascii_alphabetic() {
             self.push(Kind::Letters, &[character.to_ascii_lowercase() as u8]);
         } else if character.is_ascii_digit() {
             self.push(Kind::Digits, b"0");
-        } else if character.is_ascii() {
-            self.flush();
-        } else if is_ideograph(character) {
-            self.flush();
-            self.push(Kind::Letters, character.encode_utf8(&mut [0; 4]).as_bytes());
-            self.flush();
-        } else if character.is_alphabetic() || is_combining_mark(character) {
-            for lower in character.to_lowercase() {
-                self.push(Kind::Letters, lower.encode_utf8(&mut [0; 4]).as_bytes());
-            }
-        } else if character.is_numeric() {
-            self.push(Kind::Digits, b"0");
         } else {
             self.flush();
+        }
+    }
+
+    /// Sees a character outside ASCII.
+    fn step_foreign(&mut self, character: char) {
+        let known = self.lexicon.alphabet.look_up(character);
+        self.counts.character(character, known.is_uppercase);
+        match (known.kind, known.lowercase) {
+            (alphabet::Kind::Ideograph, _) => {
+                self.flush();
+                self.push(Kind::Letters, character.encode_utf8(&mut [0; 4]).as_bytes());
+                self.flush();
+            }
+            (alphabet::Kind::Letter, Some(lower)) => {
+                self.push(Kind::Letters, lower.encode_utf8(&mut [0; 4]).as_bytes());
+            }
+            (alphabet::Kind::Letter, None) => {
+                for lower in character.to_lowercase() {
+                    self.push(Kind::Letters, lower.encode_utf8(&mut [0; 4]).as_bytes());
+                }
+            }
+            (alphabet::Kind::Digit, _) => self.push(Kind::Digits, b"0"),
+            (alphabet::Kind::Other, _) => self.flush(),
         }
     }
 
@@ -281,19 +296,6 @@ fn little_endian(bytes: &[u8]) -> u64 {
         Some(block) => u64::from_le_bytes(*block),
         None => bytes.iter().rev().fold(0, |block, byte| block << 8 | u64::from(*byte)),
     }
-}
-
-/// Chinese characters and Japanese kana: scripts written without spaces, where a character is the word.
-fn is_ideograph(character: char) -> bool {
-    matches!(character, '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}'
-        | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3134f}')
-}
-
-/// Marks that belong to the letter before them (accents, vowel signs) though they are no letters themselves.
-fn is_combining_mark(character: char) -> bool {
-    matches!(character, '\u{300}'..='\u{36f}' | '\u{483}'..='\u{487}' | '\u{591}'..='\u{5bd}' | '\u{64b}'..='\u{65f}'
-        | '\u{93a}'..='\u{94f}' | '\u{e31}' | '\u{e34}'..='\u{e3a}' | '\u{e47}'..='\u{e4e}' | '\u{1ab0}'..='\u{1aff}'
-        | '\u{20d0}'..='\u{20ff}')
 }
 
 #[cfg(test)]
