@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use pointsman_evals::EvalLog;
-use pointsman_training::{Recipe, RecipeSettings};
+use pointsman_training::{Profile, Recipe, RecipeSettings};
 
 use crate::experiment::Bench;
 use crate::mean::Mean;
@@ -21,10 +21,11 @@ struct Variant {
 
 const WHOLE: &str = "all of it";
 
-const VARIANTS: [Variant; 8] = [
+const VARIANTS: [Variant; 9] = [
     Variant { name: WHOLE, change: |_| (), is_labelled: true },
     Variant { name: "without the forest", change: |s| s.trees = 0, is_labelled: true },
     Variant { name: "half the trees", change: |s| s.trees /= 2, is_labelled: true },
+    Variant { name: "profile fast", change: |s| s.profile = Profile::Fast, is_labelled: true },
     Variant { name: "depth 5", change: |s| s.depth = 5, is_labelled: true },
     Variant { name: "no surface beside words", change: |s| s.surface_weight = 0.0, is_labelled: true },
     Variant { name: "vocabulary of 2^14", change: |s| s.vocabulary_bits = 14, is_labelled: true },

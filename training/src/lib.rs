@@ -57,6 +57,6 @@ pub use calibrate::{Amount, Calibration, Reached, Single, Source, Target, calibr
 pub use error::Error;
 pub use extend::{Added, Changes, Extended, Extension, FEWEST_LABELS, Likeness, TaskCalls, extend};
 pub use fit::{Progress, Trained, fit};
-pub use recipe::{Effort, Recipe, RecipeSettings};
+pub use recipe::{Effort, Profile, Recipe, RecipeSettings};
 pub use search::Tried;
 pub use summary::{BestSingle, Figures, Range, Strength, Summary};

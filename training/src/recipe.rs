@@ -39,6 +39,34 @@ impl std::str::FromStr for Effort {
     }
 }
 
+/// How much a decision may cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Profile {
+    /// Everything that makes predictions better.
+    #[default]
+    Full,
+    /// At most 20 trees of depth 6, and a vocabulary of 2^14 slots, which stays in a core's own cache.
+    Fast,
+}
+
+impl std::str::FromStr for Profile {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        match text {
+            "full" => Ok(Self::Full),
+            "fast" => Ok(Self::Fast),
+            _ => Err(Error::BadRecipe { field: "profile", expected: "full or fast", got: text.into() }),
+        }
+    }
+}
+
+/// Limits of [`Profile::Fast`]; `training/README.md` says what they cost.
+const FAST_TREES: usize = 20;
+const FAST_DEPTH: usize = 6;
+const FAST_VOCABULARY_BITS: u32 = 14;
+
 /// Raw settings: every field has a documented default, unknown keys are refused.
 ///
 /// Where the defaults come from is told in `training/README.md`.
@@ -47,6 +75,8 @@ impl std::str::FromStr for Effort {
 pub struct RecipeSettings {
     /// How much work to do; scales folds and trees.
     pub effort: Effort,
+    /// How much a decision may cost; `fast` caps trees, depth and vocabulary.
+    pub profile: Profile,
     /// Seed of everything random.
     pub seed: u64,
     /// The vocabulary has at most 2 to this power slots, 8 to 20.
@@ -76,6 +106,7 @@ impl Default for RecipeSettings {
     fn default() -> Self {
         Self {
             effort: Effort::Standard,
+            profile: Profile::Full,
             seed: 0,
             vocabulary_bits: 18,
             surface_weight: 0.1,
@@ -129,7 +160,16 @@ impl RecipeSettings {
         ] {
             check(ridge > 0.0 && ridge <= 1e6, field, "above 0, up to 1e6", ridge.to_string())?;
         }
-        Ok(Recipe { settings: self })
+        let settings = match self.profile {
+            Profile::Full => self,
+            Profile::Fast => Self {
+                trees: trees.min(FAST_TREES),
+                depth: depth.min(FAST_DEPTH),
+                vocabulary_bits: vocabulary_bits.min(FAST_VOCABULARY_BITS),
+                ..self
+            },
+        };
+        Ok(Recipe { settings })
     }
 }
 

@@ -43,7 +43,7 @@ pub(crate) enum Command {
     Predict(Predict),
     /// What is in a router
     Show(Show),
-    /// Answer routing decisions over HTTP
+    /// Answer routing decisions over HTTP, or forward chat completions to the best model
     Serve(Serve),
     /// Completions for your shell
     Completions(Completions),
@@ -184,6 +184,9 @@ pub(crate) struct Train {
     /// How much work to put in
     #[arg(long, value_parser = ["quick", "standard", "thorough"])]
     pub(crate) effort: Option<String>,
+    /// `fast` caps trees and vocabulary: quicker decisions, slightly worse ones
+    #[arg(long, value_parser = ["full", "fast"])]
+    pub(crate) profile: Option<String>,
     /// Seed of everything random
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,

@@ -52,6 +52,9 @@ fn recipe(args: &Train) -> anyhow::Result<Recipe> {
     if let Some(effort) = &args.effort {
         settings.effort = effort.parse()?;
     }
+    if let Some(profile) = &args.profile {
+        settings.profile = profile.parse()?;
+    }
     if let Some(seed) = args.seed {
         settings.seed = seed;
     }
