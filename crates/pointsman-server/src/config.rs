@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use crate::error::Error;
 use crate::settings::Settings;
+use crate::targets::{TargetSettings, Timeouts};
 
 /// A configuration as its file gives it; a field that is absent has the default of [`Settings`].
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -21,6 +22,41 @@ pub struct Config {
     pub router: RouterSection,
     /// What is written about the running service.
     pub log: LogSection,
+    /// Where models can be reached.
+    pub targets: Vec<TargetSection>,
+}
+
+/// One of `[[targets]]`; for domains and defaults see [`TargetSettings`].
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TargetSection {
+    /// Unique.
+    pub name: String,
+    /// The router's name of the model.
+    pub model: String,
+    /// Address of an OpenAI-compatible service.
+    pub base_url: String,
+    /// The service's name of the model.
+    pub upstream_model: Option<String>,
+    /// Name of the environment variable that holds the key.
+    pub api_key_env: Option<String>,
+    /// Times.
+    #[serde(default)]
+    pub timeouts: TimeoutsSection,
+}
+
+/// `timeouts` of a target, in milliseconds.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TimeoutsSection {
+    /// To connect.
+    pub connect_ms: Option<u64>,
+    /// To the first content of a stream.
+    pub first_token_ms: Option<u64>,
+    /// Between two pieces of a stream.
+    pub idle_ms: Option<u64>,
+    /// To the end of the answer.
+    pub total_ms: Option<u64>,
 }
 
 /// `[server]`; for domains and defaults see [`Settings`].
@@ -131,7 +167,7 @@ impl Config {
     /// # Errors
     /// [`Error::NoRouter`] without a path, [`Error::Router`] for an objective that does not exist.
     pub fn into_settings(self) -> Result<Settings, Error> {
-        let Self { server, router, .. } = self;
+        let Self { server, router, targets, .. } = self;
         let mut settings = Settings::new(router.path.ok_or(Error::NoRouter)?);
         if let Some(objective) = router.objective {
             settings.objective = match objective {
@@ -139,6 +175,7 @@ impl Config {
                 ObjectiveKey::Lambda(lambda) => lambda.to_string().parse()?,
             };
         }
+        settings.targets = targets.into_iter().map(TargetSection::into_settings).collect::<Result<_, _>>()?;
         if let Some(admin) = server.admin_listen {
             settings.admin_listen = (admin != "off").then_some(admin);
         }
@@ -150,6 +187,24 @@ impl Config {
         set(&mut settings.read_timeout, server.read_timeout_ms.map(Duration::from_millis));
         set(&mut settings.drain_timeout, server.drain_timeout_ms.map(Duration::from_millis));
         Ok(settings)
+    }
+}
+
+impl TargetSection {
+    fn into_settings(self) -> Result<TargetSettings, Error> {
+        let Self { name, model, base_url, upstream_model, api_key_env, timeouts: given } = self;
+        let key = |variable: String| {
+            std::env::var(&variable).map_err(|_| {
+                Error::target(&name, "api_key_env", "the name of an environment variable that is set", &variable)
+            })
+        };
+        let api_key = api_key_env.map(key).transpose()?;
+        let mut timeouts = Timeouts::default();
+        set(&mut timeouts.connect, given.connect_ms.map(Duration::from_millis));
+        set(&mut timeouts.first_token, given.first_token_ms.map(Duration::from_millis));
+        set(&mut timeouts.idle, given.idle_ms.map(Duration::from_millis));
+        set(&mut timeouts.total, given.total_ms.map(Duration::from_millis));
+        Ok(TargetSettings { name, model, base_url, upstream_model, api_key, timeouts })
     }
 }
 
@@ -215,7 +270,7 @@ mod tests {
 
     #[test]
     fn sections_that_are_planned_are_refused_as_such() {
-        for section in ["targets", "policies", "tenants", "experiments"] {
+        for section in ["policies", "tenants", "experiments"] {
             assert_eq!(
                 refusal(&format!("[[{section}]]\nname = \"x\"\n")),
                 format!(

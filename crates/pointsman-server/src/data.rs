@@ -1,6 +1,7 @@
-//! The data plane: what applications call. A proxy of chat completions will stand here, beside the decision.
+//! The data plane: what applications call, for a decision or for the answer of whom it is for.
 
 mod batch;
+mod chat;
 mod decide;
 mod models;
 mod route;
@@ -15,12 +16,14 @@ use crate::live::Live;
 use crate::ops;
 
 pub(crate) use batch::{__path_batch, BatchAnswer, BatchLine};
+pub(crate) use chat::__path_chat;
 pub(crate) use models::__path_models;
 pub(crate) use route::__path_route;
 
 /// All endpoints of the data plane, probes and its `OpenAPI` document among them.
 pub(crate) fn endpoints(live: Arc<Live>) -> Router {
     Router::new()
+        .route("/v1/chat/completions", post(chat::chat))
         .route("/v1/route", post(route::route))
         .route("/v1/route/batch", post(batch::batch))
         .route("/v1/models", get(models::models))

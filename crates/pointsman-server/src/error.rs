@@ -42,6 +42,21 @@ pub enum Error {
         /// The value given.
         got: String,
     },
+    /// A target is not valid.
+    #[error("target `{target}`: {field} expected {expected}, got `{got}`")]
+    BadTarget {
+        /// Its name.
+        target: String,
+        /// The key.
+        field: &'static str,
+        /// Its domain.
+        expected: &'static str,
+        /// The value given, shortened.
+        got: String,
+    },
+    /// The system's certificates cannot be read.
+    #[error("certificates: the system's cannot be read, and a target is reached by https")]
+    Certificates(#[source] std::io::Error),
     /// The address cannot be listened on.
     #[error("listen: `{address}` cannot be bound")]
     Listen {
@@ -130,6 +145,22 @@ pub enum Error {
         /// The limits that excluded models.
         excluded_by: Vec<&'static str>,
     },
+    /// No target is configured.
+    #[error("no target is configured: this server decides where to send requests, and sends none")]
+    NoTargets,
+    /// None of the models that may answer has a target.
+    #[error("no target reaches a model that may answer this request")]
+    NoTargetForModel,
+    /// Every target that could be tried failed.
+    #[error("{}", upstream_message(*outcome))]
+    Upstream {
+        /// What it comes to.
+        outcome: UpstreamOutcome,
+        /// Target and cause of every attempt, in order.
+        attempts: Vec<(String, &'static str)>,
+        /// Seconds after which a target wants to be asked again.
+        retry_after: Option<u32>,
+    },
     /// No endpoint has this path.
     #[error("path: no such endpoint here; `/openapi.json` lists them, and metrics are on the admin listener")]
     NotFound,
@@ -189,9 +220,15 @@ impl Error {
         match self {
             Self::Router(error) => error.hint(),
             Self::Listen { .. } => Some("give a free address as host:port; port 0 takes any free port"),
+            Self::NoTargets => Some("name one in the configuration: [[targets]] with name, model and base_url"),
             Self::NoRouter => Some("give --router ROUTER, or `path` in [router] of the configuration"),
             _ => None,
         }
+    }
+
+    pub(crate) fn target(target: &str, field: &'static str, expected: &'static str, got: &str) -> Self {
+        let short = |text: &str| text.chars().take(80).collect();
+        Self::BadTarget { target: short(target), field, expected, got: short(got) }
     }
 
     pub(crate) fn invalid(
@@ -212,5 +249,28 @@ impl Error {
             cause = error.source();
         }
         text
+    }
+}
+
+/// What failed attempts come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UpstreamOutcome {
+    /// All were too busy.
+    RateLimited,
+    /// None knew our key.
+    CredentialsExhausted,
+    /// None answered in time.
+    TimedOut,
+    /// Anything else.
+    Failed,
+}
+
+fn upstream_message(outcome: UpstreamOutcome) -> &'static str {
+    match outcome {
+        UpstreamOutcome::RateLimited => "every target that could answer is over its rate limit",
+        UpstreamOutcome::CredentialsExhausted => "no target that could answer accepts this server's key",
+        UpstreamOutcome::TimedOut => "no target that could answer did so in time",
+        UpstreamOutcome::Failed => "no target that could answer did so",
     }
 }

@@ -1,4 +1,4 @@
-//! Routing decisions over HTTP: ask which model should answer, and forward the request yourself.
+//! Routing decisions over HTTP: ask which model should answer, or have the request forwarded to one that does.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), pointsman_server::Error> {
@@ -32,13 +32,14 @@
 //! | `ops` | endpoints of the admin plane: probes, metrics, reload, the `OpenAPI` document |
 //! | `wire` | the forms of requests and replies: JSON, headers, the error envelope |
 //! | `routing` | the core: snapshot × request → plan |
+//! | `targets` | where models can be reached, and how every target fares |
+//! | `upstream` | calls to targets: one request, one answer or why there is none |
 //! | `live` | the snapshot of the moment and its replacement, requests in flight |
 //! | [`config`], `settings` | what an operator may set: the file, and its validated form |
 //! | `metrics` | what is counted and timed |
 //! | `error` | everything that can go wrong |
 //!
-//! A gateway would add a module of targets beside `routing`, whose live state becomes one more argument of the core,
-//! a module that calls upstreams beside `net`, and an endpoint in `data` that carries a plan out.
+//! `data::chat` is where they meet: a plan of `routing`, the order of `targets`, calls of `upstream`.
 #![forbid(unsafe_code)]
 
 pub mod config;
@@ -51,11 +52,14 @@ mod net;
 mod ops;
 mod routing;
 mod settings;
+mod targets;
 #[cfg(test)]
 mod tests;
+mod upstream;
 mod wire;
 
 pub use config::Config;
-pub use error::Error;
+pub use error::{Error, UpstreamOutcome};
 pub use net::server::{Listening, Reloader, Server};
 pub use settings::Settings;
+pub use targets::{TargetSettings, Timeouts};

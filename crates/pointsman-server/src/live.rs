@@ -10,8 +10,10 @@ use tokio::sync::{Mutex, Semaphore};
 use crate::error::Error;
 use crate::metrics::{DecisionCells, Metrics};
 use crate::net::ids::Ids;
+use crate::routing::retries::RetryBudget;
 use crate::routing::snapshot::Snapshot;
 use crate::settings::{Limits, Settings};
+use crate::targets::Targets;
 
 /// Where settings come from: read anew at every reload.
 pub(crate) type Source = dyn Fn() -> Result<Settings, Error> + Send + Sync;
@@ -20,6 +22,8 @@ pub(crate) type Source = dyn Fn() -> Result<Settings, Error> + Send + Sync;
 #[derive(Debug)]
 pub(crate) struct Current {
     pub(crate) snapshot: Snapshot,
+    /// Where its models can be reached.
+    pub(crate) targets: Targets,
     pub(crate) cells: DecisionCells,
 }
 
@@ -44,6 +48,8 @@ pub(crate) struct Live {
     pub(crate) ids: Ids,
     /// Pieces of batches that may be worked on at a time, one per core.
     pub(crate) batch_cores: Arc<Semaphore>,
+    /// Bounds what is asked of targets a second time.
+    pub(crate) retries: RetryBudget,
     in_flight: AtomicUsize,
     draining: AtomicBool,
 }
@@ -72,6 +78,7 @@ impl Live {
             metrics,
             ids: Ids::default(),
             batch_cores: Arc::new(Semaphore::new(cores)),
+            retries: RetryBudget::default(),
             in_flight: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
         };
@@ -105,7 +112,9 @@ impl Live {
         match loading.await.unwrap_or(Err(Error::ReloadLost)) {
             Ok((current, settings)) => {
                 if waits_for_a_start(&started_with, &settings) {
-                    tracing::warn!("changes under [server] wait for the next start; router and objective are in use");
+                    tracing::warn!(
+                        "changes under [server] wait for the next start; router, objective and targets are in use"
+                    );
                 }
                 let current = Arc::new(current);
                 self.current.store(Arc::clone(&current));
@@ -166,11 +175,12 @@ impl Drop for InFlight {
 fn load(settings: &Settings, config_version: u64) -> Result<Current, Error> {
     let router = Router::load(&settings.router)?;
     let snapshot = Snapshot::new(&router, &settings.objective, config_version)?;
-    Ok(Current { cells: DecisionCells::new(router.models().len()), snapshot })
+    let targets = Targets::new(&settings.targets, router.models())?;
+    Ok(Current { cells: DecisionCells::new(router.models().len()), snapshot, targets })
 }
 
 /// Whether something changed beside what a reload takes into use.
 fn waits_for_a_start(started_with: &Settings, now: &Settings) -> bool {
-    let Settings { router, objective, .. } = now.clone();
-    Settings { router, objective, ..started_with.clone() } != *now
+    let Settings { router, objective, targets, .. } = now.clone();
+    Settings { router, objective, targets, ..started_with.clone() } != *now
 }

@@ -41,6 +41,8 @@ pub(crate) enum Route {
     Decision,
     /// `POST /v1/route/batch`.
     Batch,
+    /// `POST /v1/chat/completions`.
+    Chat,
     /// `GET /v1/models`.
     Models,
     /// Health and readiness.
@@ -52,13 +54,14 @@ pub(crate) enum Route {
 }
 
 impl Route {
-    const ALL: [Self; 6] = [Self::Decision, Self::Batch, Self::Models, Self::Probe, Self::Ops, Self::Other];
+    const ALL: [Self; 7] = [Self::Decision, Self::Batch, Self::Chat, Self::Models, Self::Probe, Self::Ops, Self::Other];
 
     /// The route of a path.
     pub(crate) fn of(path: &str) -> Self {
         match path {
             "/v1/route" => Self::Decision,
             "/v1/route/batch" => Self::Batch,
+            "/v1/chat/completions" => Self::Chat,
             "/v1/models" => Self::Models,
             "/health" | "/ready" => Self::Probe,
             "/metrics" | "/openapi.json" | "/admin/v1/reload" | "/admin/v1/routers" => Self::Ops,
@@ -70,6 +73,7 @@ impl Route {
         match self {
             Self::Decision => "route",
             Self::Batch => "batch",
+            Self::Chat => "chat",
             Self::Models => "models",
             Self::Probe => "probe",
             Self::Ops => "ops",
@@ -136,6 +140,12 @@ struct DecisionLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AttemptLabels {
+    target: String,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ResultLabel {
     result: &'static str,
 }
@@ -153,6 +163,7 @@ pub(crate) struct Metrics {
     requests: Vec<RequestCell>,
     decisions: Family<DecisionLabels, Counter>,
     reloads: Family<ResultLabel, Counter>,
+    attempts: Family<AttemptLabels, Counter>,
     router_info: Family<VersionLabel, Gauge>,
     in_flight: Gauge,
     panics: Counter,
@@ -179,6 +190,7 @@ impl Metrics {
         let requests = Family::<RequestLabels, Counter>::default();
         let decisions = Family::default();
         let reloads = Family::default();
+        let attempts = Family::default();
         let router_info = Family::default();
         let (in_flight, panics) = (Gauge::default(), Counter::default());
         registry.register("decision_duration_seconds", "Time of a decision's stages", stages.clone());
@@ -186,6 +198,7 @@ impl Metrics {
         registry.register("requests", "Requests by route and outcome", requests.clone());
         registry.register("decisions", "Decisions by chosen model and reason", decisions.clone());
         registry.register("config_reload", "Reloads by result", reloads.clone());
+        registry.register("upstream_attempts", "Calls to targets by outcome", attempts.clone());
         registry.register("router_info", "1 for the artifact that decides", router_info.clone());
         registry.register("inflight", "Requests of the data plane being answered", in_flight.clone());
         registry.register("panics", "Requests that met a bug", panics.clone());
@@ -205,6 +218,7 @@ impl Metrics {
             registry,
             decisions,
             reloads,
+            attempts,
             router_info,
             in_flight,
             panics,
@@ -249,6 +263,11 @@ impl Metrics {
 
     pub(crate) fn reload(&self, result: &'static str) {
         self.reloads.get_or_create_owned(&ResultLabel { result }).inc();
+    }
+
+    /// A call to a target, and how it ended.
+    pub(crate) fn attempt(&self, target: &str, outcome: &'static str) {
+        self.attempts.get_or_create_owned(&AttemptLabels { target: target.to_owned(), outcome }).inc();
     }
 
     pub(crate) fn in_flight(&self) -> &Gauge {

@@ -3,4 +3,5 @@
 //! happens outside.
 
 pub(crate) mod plan;
+pub(crate) mod retries;
 pub(crate) mod snapshot;

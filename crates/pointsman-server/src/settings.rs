@@ -6,6 +6,7 @@ use std::time::Duration;
 use pointsman::Objective;
 
 use crate::error::Error;
+use crate::targets::TargetSettings;
 
 /// Settings as given; [`Server::open`](crate::Server::open) validates them.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,6 +15,8 @@ pub struct Settings {
     pub router: PathBuf,
     /// What `auto` means. Default: what the artifact was calibrated to.
     pub objective: Objective,
+    /// Where models can be reached. Default: nowhere, and chat completions are refused.
+    pub targets: Vec<TargetSettings>,
     /// Address of the data plane, `host:port`; port 0 takes any free one. Default: `127.0.0.1:8080`.
     pub listen: String,
     /// Address of the admin plane; `None`: there is none, and no metrics. Default: `127.0.0.1:8081`.
@@ -40,6 +43,7 @@ impl Settings {
         Self {
             router: router.into(),
             objective: Objective::Default,
+            targets: Vec::new(),
             listen: "127.0.0.1:8080".into(),
             admin_listen: Some("127.0.0.1:8081".into()),
             max_body_bytes: 10 << 20,

@@ -5,6 +5,8 @@ mod batches;
 mod client;
 mod documents;
 mod endpoints;
+mod fake;
+mod gateway;
 mod measures;
 mod options;
 mod overload;

@@ -1,6 +1,7 @@
 //! The forms of requests and replies: what JSON and headers mean, and nothing of what is done with them.
 
 pub(crate) mod answer;
+pub(crate) mod forward;
 pub(crate) mod headers;
 mod json;
 pub(crate) mod models;

@@ -5,7 +5,7 @@ use toml::de::{DeTable, DeValue};
 use crate::nearest::nearest;
 
 /// Sections and their keys.
-const SECTIONS: [(&str, &[&str]); 3] = [
+const SECTIONS: [(&str, &[&str]); 4] = [
     (
         "server",
         &[
@@ -21,10 +21,11 @@ const SECTIONS: [(&str, &[&str]); 3] = [
     ),
     ("router", &["path", "objective"]),
     ("log", &["format", "level"]),
+    ("targets", &["name", "model", "base_url", "upstream_model", "api_key_env", "timeouts"]),
 ];
 
 /// Sections of the gateway. To pass over one would change what was asked.
-const PLANNED: [&str; 5] = ["targets", "aliases", "policies", "tenants", "experiments"];
+const PLANNED: [&str; 4] = ["aliases", "policies", "tenants", "experiments"];
 
 /// Offset and description of the first unknown key; `None` for a text that is no TOML, which the parser explains.
 pub(super) fn first_unknown(text: &str) -> Option<(usize, String)> {
@@ -33,9 +34,15 @@ pub(super) fn first_unknown(text: &str) -> Option<(usize, String)> {
     for (section, value) in table.get_ref() {
         let name = section.get_ref().as_ref();
         if let Some((_, keys)) = SECTIONS.iter().find(|(known, _)| *known == name) {
-            let DeValue::Table(table) = value.get_ref() else { continue };
-            let unknown = table.keys().filter(|key| !keys.contains(&key.get_ref().as_ref()));
-            found.extend(unknown.map(|key| (key.span().start, unknown_key(key.get_ref(), name, keys))));
+            let tables: Vec<&DeTable<'_>> = match value.get_ref() {
+                DeValue::Table(table) => vec![table],
+                DeValue::Array(items) => items.iter().filter_map(|item| item.get_ref().as_table()).collect(),
+                _ => continue,
+            };
+            for table in tables {
+                let unknown = table.keys().filter(|key| !keys.contains(&key.get_ref().as_ref()));
+                found.extend(unknown.map(|key| (key.span().start, unknown_key(key.get_ref(), name, keys))));
+            }
         } else if PLANNED.contains(&name) {
             let message = format!("section `{name}` is planned and not there yet; remove it to serve decisions");
             found.push((section.span().start, message));

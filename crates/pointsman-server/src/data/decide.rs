@@ -3,14 +3,14 @@
 use std::cell::RefCell;
 use std::time::Instant;
 
-use pointsman::{Objective, Scratch};
+use pointsman::{Objective, Predictions, Scratch};
 use serde_json::Value;
 
 use crate::error::Error;
 use crate::live::{Current, Live};
 use crate::metrics::Stage;
-use crate::routing::plan::plan;
-use crate::routing::snapshot::Wanted;
+use crate::routing::plan::{Plan, plan};
+use crate::routing::snapshot::{Selection, Wanted};
 use crate::wire::answer::{Answer, candidates};
 use crate::wire::headers::Hints;
 use crate::wire::query::Query;
@@ -53,6 +53,51 @@ pub(super) fn decide(
 ) -> Result<Decided, Error> {
     let started = Instant::now();
     let query = Query::parse(body, live.limits.max_messages)?;
+    planned(live, current, hints, &query, started, |made| {
+        let snapshot = &current.snapshot;
+        let router = snapshot.router();
+        let Made { selection, plan, predictions, elapsed_us } = made;
+        let id = live.ids.next("dec");
+        let (models, candidates) = candidates(router, plan, predictions, &current.targets);
+        let answer = Answer {
+            id: (form == Form::Line).then(|| query.id().unwrap_or(&Value::Null)),
+            decision_id: &id,
+            model: &router.models()[plan.model_idx],
+            models,
+            route: selection.route,
+            reason: plan.reason,
+            candidates,
+            router_version: snapshot.version(),
+            config_version: snapshot.config_version(),
+            experiment: None,
+            pinned: plan.pinned,
+            session_id: query.session_id().or(hints.session_id.as_deref()),
+            trace_id: hints.trace_id.as_deref(),
+            elapsed_us,
+        };
+        serde_json::to_writer(&mut *out, &answer).map_err(Error::Answer)?;
+        Ok(Decided { model_idx: plan.model_idx, reason: plan.reason, elapsed_us, id })
+    })
+}
+
+/// A plan, and what it was made from.
+pub(super) struct Made<'m> {
+    pub(super) selection: &'m Selection<'m>,
+    pub(super) plan: &'m Plan<'m>,
+    pub(super) predictions: &'m Predictions,
+    /// Microseconds for features, prediction and decision.
+    pub(super) elapsed_us: u64,
+}
+
+/// Runs the core's stages for a query, times and counts them; `finish` sees the plan while the buffers hold it.
+pub(super) fn planned<R>(
+    live: &Live,
+    current: &Current,
+    hints: &Hints,
+    query: &Query<'_>,
+    started: Instant,
+    finish: impl FnOnce(Made<'_>) -> Result<R, Error>,
+) -> Result<R, Error> {
     let snapshot = &current.snapshot;
     let (allow, deny) = query.pool();
     let objective: Option<&Objective> = query.objective();
@@ -74,35 +119,17 @@ pub(super) fn decide(
         let ended = Instant::now();
 
         let elapsed_us = u64::try_from((ended - parsed).as_micros()).unwrap_or(u64::MAX);
-        let id = live.ids.next("dec");
-        let (models, candidates) = candidates(router, &plan, predictions);
-        let answer = Answer {
-            id: (form == Form::Line).then(|| query.id().unwrap_or(&Value::Null)),
-            decision_id: &id,
-            model: &router.models()[plan.model_idx],
-            models,
-            route: selection.route,
-            reason: plan.reason,
-            candidates,
-            router_version: snapshot.version(),
-            config_version: snapshot.config_version(),
-            experiment: None,
-            pinned: plan.pinned,
-            session_id: query.session_id().or(hints.session_id.as_deref()),
-            trace_id: hints.trace_id.as_deref(),
-            elapsed_us,
-        };
-        serde_json::to_writer(&mut *out, &answer).map_err(Error::Answer)?;
-        let decided = Decided { model_idx: plan.model_idx, reason: plan.reason, elapsed_us, id };
+        let (model_idx, reason) = (plan.model_idx, plan.reason);
+        let finished = finish(Made { selection: &selection, plan: &plan, predictions, elapsed_us })?;
 
         live.metrics.stage(Stage::parse, parsed - started);
         live.metrics.stage(Stage::embed, embedded - parsed);
         live.metrics.stage(Stage::score, scored - embedded);
         live.metrics.stage(Stage::policy, ended - scored);
-        live.metrics.decision(&current.cells, snapshot, decided.model_idx, decided.reason);
+        live.metrics.decision(&current.cells, snapshot, model_idx, reason);
         if features.main().len() + features.background().len() > LARGEST_KEPT {
             *scratch = Scratch::default();
         }
-        Ok(decided)
+        Ok(finished)
     })
 }

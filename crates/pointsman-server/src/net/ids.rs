@@ -11,6 +11,12 @@ pub(crate) struct Ids {
 }
 
 impl Ids {
+    /// A number in `[0, 1)` that nobody can guess, for spreading things in time.
+    pub(crate) fn fraction(&self) -> f64 {
+        let hash = self.keys[0].hash_one((self.next.fetch_add(1, Ordering::Relaxed), "fraction"));
+        (hash >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
     /// The next identifier.
     pub(crate) fn next(&self, prefix: &str) -> String {
         let count = self.next.fetch_add(1, Ordering::Relaxed);

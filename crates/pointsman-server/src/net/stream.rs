@@ -28,6 +28,11 @@ impl Sink {
         self.0.send(Some(bytes.into())).await.is_ok()
     }
 
+    /// Waits until nobody reads the body any more.
+    pub(crate) async fn closed(&self) {
+        self.0.closed().await;
+    }
+
     /// Ends the body well.
     pub(crate) async fn finish(self) {
         // Nobody is left to be told where the connection is gone.

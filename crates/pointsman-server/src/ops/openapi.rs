@@ -21,7 +21,7 @@ use crate::{data::BatchAnswer, data::BatchLine};
         description = "Which model should answer this request?",
         license(name = "MIT OR Apache-2.0")
     ),
-    paths(data::route, data::batch, data::models, probes::health, probes::ready, data_document),
+    paths(data::chat, data::route, data::batch, data::models, probes::health, probes::ready, data_document),
     components(schemas(Message, BatchLine, BatchAnswer))
 )]
 struct DataPlane;

@@ -13,7 +13,10 @@ fn paths(document: &Value) -> Vec<&str> {
 fn each_plane_describes_itself() {
     let server = Running::new();
     let data = server.get("/openapi.json").json();
-    assert_eq!(paths(&data), ["/health", "/openapi.json", "/ready", "/v1/models", "/v1/route", "/v1/route/batch"]);
+    assert_eq!(
+        paths(&data),
+        ["/health", "/openapi.json", "/ready", "/v1/chat/completions", "/v1/models", "/v1/route", "/v1/route/batch"]
+    );
     let admin = server.administer("GET", "/openapi.json").json();
     let expected = ["/admin/v1/reload", "/admin/v1/routers", "/health", "/metrics", "/openapi.json", "/ready"];
     assert_eq!(paths(&admin), expected);

@@ -7,6 +7,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::routing::plan::Plan;
+use crate::targets::Targets;
 
 /// Where the request should go, and why.
 #[derive(Debug, Serialize, ToSchema)]
@@ -53,7 +54,7 @@ pub(crate) struct Answer<'a> {
 #[schema(as = Candidate)]
 pub(crate) struct Candidate<'a> {
     model: &'a str,
-    /// Null: there are no targets.
+    /// The first of its targets; null where none is configured.
     #[schema(value_type = Option<String>, required)]
     target: Option<&'a str>,
     /// Expected quality, from 0 to 1.
@@ -77,13 +78,14 @@ pub(crate) fn candidates<'a>(
     router: &'a Router,
     plan: &Plan<'_>,
     predictions: &Predictions,
+    targets: &'a Targets,
 ) -> (Vec<&'a str>, Vec<Candidate<'a>>) {
     let models = router.models();
     let name = |entry: &Ranked| models[entry.model_idx].as_str();
     let tried = plan.ranked.iter().filter(|entry| entry.excluded.is_none());
     let candidate = |entry: &Ranked| Candidate {
         model: name(entry),
-        target: None,
+        target: targets.names(entry.model_idx).next(),
         p_success: entry.quality,
         cost_usd: entry.cost_usd,
         latency_ms: predictions.latency_ms.get(entry.model_idx).copied(),

@@ -16,6 +16,9 @@ pub(crate) const ROUTING_US: HeaderName = HeaderName::from_static("x-pointsman-r
 pub(crate) const ROUTER_VERSION: HeaderName = HeaderName::from_static("x-pointsman-router-version");
 pub(crate) const CONFIG_VERSION: HeaderName = HeaderName::from_static("x-pointsman-config-version");
 
+pub(crate) const TARGET: HeaderName = HeaderName::from_static("x-pointsman-target");
+pub(crate) const ATTEMPTS: HeaderName = HeaderName::from_static("x-pointsman-attempts");
+
 const OBJECTIVE: &str = "x-pointsman-objective";
 const SESSION: &str = "x-session-id";
 

@@ -142,6 +142,11 @@ impl<'b> Query<'b> {
         options.validate()
     }
 
+    /// Whether it has a `prompt` in the place of `messages`.
+    pub(crate) fn is_prompt(&self) -> bool {
+        self.prompt.is_some()
+    }
+
     /// What is to answer, as the request names it.
     pub(crate) fn model(&self) -> Option<&str> {
         self.model.as_deref()

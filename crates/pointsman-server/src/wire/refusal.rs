@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::error::Error;
+use crate::error::{Error, UpstreamOutcome};
 
 /// Seconds after which an overloaded server may be asked again: a decision takes microseconds.
 const RETRY_SECONDS: u32 = 1;
@@ -49,6 +49,18 @@ struct Metadata {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Option<Vec<String>>)]
     excluded_by: Vec<&'static str>,
+    /// Targets that were tried, in order, where that is the error.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Option<Vec<Attempt>>)]
+    attempts: Vec<Attempt>,
+}
+
+/// A target that was tried.
+#[derive(Debug, Serialize, ToSchema)]
+struct Attempt {
+    target: String,
+    /// `connect`, `timeout`, `broken`, `malformed`, `key_refused`, `rate_limited` or `status`.
+    cause: &'static str,
 }
 
 struct Class {
@@ -83,9 +95,18 @@ impl Error {
             Self::BodyIncomplete(_) => invalid(None, "invalid_request"),
             Self::LineTooLong { .. } => invalid(None, "line_too_long"),
             Self::ModelNotFound { param, .. } | Self::NoLatency { param } => invalid(Some(param), "model_not_found"),
-            Self::NoCandidate { .. } => {
+            Self::NoCandidate { .. } | Self::NoTargetForModel => {
                 Class { error_type: "not_found", ..other(StatusCode::NOT_FOUND, "constraint_filtered") }
             }
+            Self::NoTargets => other(StatusCode::NOT_FOUND, "no_targets"),
+            Self::Upstream { outcome, .. } => match outcome {
+                UpstreamOutcome::RateLimited => other(StatusCode::TOO_MANY_REQUESTS, "upstream_rate_limited"),
+                UpstreamOutcome::CredentialsExhausted => {
+                    other(StatusCode::BAD_GATEWAY, "upstream_credentials_exhausted")
+                }
+                UpstreamOutcome::TimedOut => other(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout"),
+                UpstreamOutcome::Failed => other(StatusCode::BAD_GATEWAY, "upstream_failed"),
+            },
             Self::NotFound => other(StatusCode::NOT_FOUND, "not_found"),
             Self::MethodNotAllowed => other(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::UnsupportedEncoding => other(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding"),
@@ -99,6 +120,8 @@ impl Error {
             | Self::ConfigRead { .. }
             | Self::Config { .. }
             | Self::BadSetting { .. }
+            | Self::BadTarget { .. }
+            | Self::Certificates(_)
             | Self::Listen { .. }
             | Self::ReloadLost
             | Self::Answer(_)
@@ -117,13 +140,21 @@ impl Error {
         } else {
             (self.to_string(), "invalid_request_error")
         };
-        let retry_after = (status == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_SECONDS);
-        let retryable = retry_after.is_some() || status == StatusCode::REQUEST_TIMEOUT;
-        let excluded_by = match self {
-            Self::NoCandidate { excluded_by } => excluded_by.clone(),
-            _ => Vec::new(),
+        let (excluded_by, attempts, wait) = match self {
+            Self::NoCandidate { excluded_by } => (excluded_by.clone(), Vec::new(), None),
+            Self::NoTargetForModel => (vec!["targets"], Vec::new(), None),
+            Self::Upstream { attempts, retry_after, .. } => {
+                let attempt = |(target, cause): &(String, &'static str)| Attempt { target: target.clone(), cause };
+                (Vec::new(), attempts.iter().map(attempt).collect(), *retry_after)
+            }
+            _ => (Vec::new(), Vec::new(), None),
         };
-        let metadata = Metadata { error_type, retryable, retry_after, excluded_by };
+        let busy = matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
+        let retry_after = busy.then_some(wait.unwrap_or(RETRY_SECONDS));
+        let retryable = busy
+            || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT)
+                && code != "upstream_credentials_exhausted";
+        let metadata = Metadata { error_type, retryable, retry_after, excluded_by, attempts };
         Refusal { error: Detail { message, kind, param, code, metadata } }
     }
 }

@@ -1,0 +1,310 @@
+//! `POST /v1/chat/completions`: a decision, carried out.
+//!
+//! ```text
+//! body ─► plan ─► targets in order ─► call ─┬─► a whole answer
+//!                      ▲                    ├─► a stream that has said something: from here on it belongs to its target
+//!                      └────── next ◄───────┘ a failure of the target's
+//! ```
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::body::Bytes;
+use axum::extract::{Request, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use super::decide::planned;
+use crate::error::{Error, UpstreamOutcome};
+use crate::live::{Current, InFlight, Live};
+use crate::net::{body, stream};
+use crate::routing::retries::{ROUNDS, wait};
+use crate::targets::Target;
+use crate::targets::health::Report;
+use crate::upstream::sse::Says;
+use crate::upstream::{self, Answer, Call, Failure, Stream};
+use crate::wire::forward::Forward;
+use crate::wire::headers::{
+    ATTEMPTS, CONFIG_VERSION, DECISION_ID, Hints, REASON, ROUTER_VERSION, ROUTING_US, SELECTED_MODEL, TARGET,
+};
+use crate::wire::query::Query;
+use crate::wire::refusal::Refusal;
+
+/// The endpoint below a target's base.
+const ENDPOINT: &str = "/chat/completions";
+
+/// The longest that a request may take, whatever its targets allow.
+const LONGEST: Duration = Duration::from_mins(15);
+
+#[utoipa::path(
+    post, path = "/v1/chat/completions", tag = "completions", operation_id = "chat_completions",
+    summary = "A decision, carried out",
+    description = "OpenAI's chat completion. `model` is `auto`, an objective, or a model; the request goes to a target of the \
+        chosen model and, where that fails before it has said anything, to the next best. All fields but `pointsman`, \
+        `session_id` and `context` reach the target as they are, `model` with the target's own name.",
+    request_body(content = Query<'static>, content_type = "application/json"),
+    responses(
+        (status = 200, description = "The target's answer as it came: JSON, or a stream of events", body = Object, headers(
+            ("x-pointsman-decision-id" = String), ("x-pointsman-selected-model" = String),
+            ("x-pointsman-target" = String), ("x-pointsman-attempts" = u64), ("x-pointsman-reason" = String),
+            ("x-pointsman-routing-us" = u64), ("x-pointsman-router-version" = String),
+            ("x-pointsman-config-version" = u64))),
+        (status = 400, description = "The request is not valid; or the target finds it so, in its own words", body = Refusal),
+        (status = 404, description = "No target is configured, or none may answer", body = Refusal),
+        (status = 408, description = "The body took too long to arrive", body = Refusal),
+        (status = 413, description = "The body is too long", body = Refusal),
+        (status = 415, description = "The body is compressed", body = Refusal),
+        (status = 429, description = "Every target is over its rate limit", body = Refusal,
+            headers(("retry-after" = u32, description = "Seconds"))),
+        (status = 431, description = "The headers are too long", body = Refusal),
+        (status = 502, description = "No target answered", body = Refusal),
+        (status = 503, description = "Too many requests at a time", body = Refusal,
+            headers(("retry-after" = u32, description = "Seconds"))),
+        (status = 504, description = "No target answered in time", body = Refusal),
+    )
+)]
+pub(crate) async fn chat(State(live): State<Arc<Live>>, request: Request) -> Result<Response, Error> {
+    let in_flight = live.enter()?;
+    let (head, body) = request.into_parts();
+    let hints = Hints::new(&head.headers)?;
+    let bytes = body::read(body, live.limits.max_body_bytes, live.limits.read_timeout).await?;
+    let current = live.current();
+    let chosen = choose(&live, &current, &hints, &bytes)?;
+    let forward = Forward::new(&bytes)?;
+    let request_id = HeaderValue::try_from(&chosen.decision_id).expect("an identifier is ASCII");
+    let headers = forward.headers(&head.headers, &request_id);
+    let carried = Carrier { live: &live, current: &current, chosen: &chosen, forward: &forward, headers };
+    let Carried { target, answer, attempts } = carried.carry_out().await?;
+    let mut headers = chosen.headers(&current, target, attempts);
+    match answer {
+        Answer::Whole { status, body } => {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            Ok((status, headers, body).into_response())
+        }
+        Answer::Stream(begun) => {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+            let (sink, body) = stream::body();
+            let relay = Relay {
+                current: Arc::clone(&current),
+                live: Arc::clone(&live),
+                position: target.position,
+                idle: target.timeouts.idle,
+                _in_flight: in_flight,
+            };
+            tokio::spawn(relay.run(begun, sink));
+            Ok((StatusCode::OK, headers, body).into_response())
+        }
+    }
+}
+
+/// What the core decided.
+#[derive(Debug)]
+struct Chosen {
+    decision_id: String,
+    reason: &'static str,
+    elapsed_us: u64,
+    /// Models that may answer, best first.
+    ranked: Vec<usize>,
+}
+
+fn choose(live: &Live, current: &Current, hints: &Hints, bytes: &[u8]) -> Result<Chosen, Error> {
+    let started = Instant::now();
+    if current.targets.is_empty() {
+        return Err(Error::NoTargets);
+    }
+    let query = Query::parse(bytes, live.limits.max_messages)?;
+    if query.is_prompt() {
+        return Err(Error::invalid("messages", "an array of messages", "a prompt in their place"));
+    }
+    planned(live, current, hints, &query, started, |made| {
+        let allowed = made.plan.ranked.iter().filter(|entry| entry.excluded.is_none());
+        let ranked: Vec<usize> = allowed
+            .map(|entry| entry.model_idx)
+            .filter(|model_idx| current.targets.names(*model_idx).next().is_some())
+            .collect();
+        if ranked.is_empty() {
+            return Err(Error::NoTargetForModel);
+        }
+        Ok(Chosen { decision_id: live.ids.next("dec"), reason: made.plan.reason, elapsed_us: made.elapsed_us, ranked })
+    })
+}
+
+impl Chosen {
+    fn headers(&self, current: &Current, target: &Target, attempts: usize) -> HeaderMap {
+        let snapshot = &current.snapshot;
+        let mut headers = HeaderMap::with_capacity(16);
+        headers.insert(DECISION_ID, HeaderValue::try_from(&self.decision_id).expect("an identifier is ASCII"));
+        headers.insert(SELECTED_MODEL, snapshot.model_header(target.model_idx));
+        headers.insert(TARGET, target.name_header.clone());
+        headers.insert(ATTEMPTS, HeaderValue::from(attempts));
+        headers.insert(REASON, HeaderValue::from_static(self.reason));
+        headers.insert(ROUTING_US, HeaderValue::from(self.elapsed_us));
+        headers.insert(ROUTER_VERSION, snapshot.version_header());
+        headers.insert(CONFIG_VERSION, HeaderValue::from(snapshot.config_version()));
+        headers
+    }
+}
+
+/// A request and whom to ask.
+struct Carrier<'r> {
+    live: &'r Live,
+    current: &'r Current,
+    chosen: &'r Chosen,
+    forward: &'r Forward<'r>,
+    headers: HeaderMap,
+}
+
+/// An answer and whose it is.
+struct Carried<'r> {
+    target: &'r Target,
+    answer: Answer,
+    attempts: usize,
+}
+
+impl<'r> Carrier<'r> {
+    /// Asks one target after the other, and again after a while, until one answers.
+    async fn carry_out(&self) -> Result<Carried<'r>, Error> {
+        let live = self.live;
+        let deadline = Instant::now() + LONGEST;
+        live.retries.deposit();
+        let mut failed: Vec<(&Target, Failure)> = Vec::new();
+        for round in 0..ROUNDS {
+            let order = self.current.targets.in_order(&self.chosen.ranked, Instant::now());
+            for target in order {
+                let already = failed.iter().rev().find(|(other, _)| std::ptr::eq(*other, target));
+                if let Some((_, failure)) = already
+                    && (!failure.is_passing() || !live.retries.take())
+                {
+                    continue;
+                }
+                match self.ask(target, deadline).await {
+                    Ok(answer) => return Ok(Carried { target, answer, attempts: failed.len() + 1 }),
+                    Err(failure) => failed.push((target, failure)),
+                }
+            }
+            let asked = failed.iter().filter_map(|(_, failure)| match failure {
+                Failure::Status(_, wait) => *wait,
+                _ => None,
+            });
+            let passing = failed.iter().any(|(_, failure)| failure.is_passing());
+            let Some(pause) = wait(round, asked.min(), live.ids.fraction()).filter(|_| passing && round + 1 < ROUNDS)
+            else {
+                break;
+            };
+            if Instant::now() + pause >= deadline {
+                break;
+            }
+            tokio::time::sleep(pause).await;
+        }
+        Err(failure(&failed))
+    }
+
+    async fn ask(&self, target: &Target, deadline: Instant) -> Result<Answer, Failure> {
+        let _busy = target.begin();
+        let call = Call {
+            endpoint: ENDPOINT,
+            headers: self.headers.clone(),
+            body: Bytes::from(self.forward.body(&target.upstream_model)),
+            streams: self.forward.streams,
+            deadline,
+        };
+        let answer = upstream::call(target, call).await;
+        let (report, outcome) = match &answer {
+            Ok(_) => (Report::Answered, "answered"),
+            Err(failure) => (failure.report(), failure.as_str()),
+        };
+        target.report(report, Instant::now());
+        self.live.metrics.attempt(&target.name, outcome);
+        if let Err(failure) = &answer {
+            tracing::warn!(target_name = target.name, ?failure, "a target failed");
+        }
+        answer
+    }
+}
+
+/// What failures come to.
+fn failure(failed: &[(&Target, Failure)]) -> Error {
+    let all = |is: fn(&Failure) -> bool| failed.iter().all(|(_, failure)| is(failure));
+    let outcome = if all(|failure| matches!(failure, Failure::Status(429, _))) {
+        UpstreamOutcome::RateLimited
+    } else if all(|failure| !failure.is_passing()) {
+        UpstreamOutcome::CredentialsExhausted
+    } else if all(|failure| matches!(failure, Failure::Timeout | Failure::Status(408 | 504, _))) {
+        UpstreamOutcome::TimedOut
+    } else {
+        UpstreamOutcome::Failed
+    };
+    let waits = failed.iter().filter_map(|(_, failure)| match failure {
+        Failure::Status(429, wait) => *wait,
+        _ => None,
+    });
+    let retry_after = waits.min().map(|wait| u32::try_from(wait.as_secs()).unwrap_or(u32::MAX));
+    let attempts = failed.iter().map(|(target, failure)| (target.name.clone(), failure.as_str())).collect();
+    Error::Upstream { outcome, attempts, retry_after }
+}
+
+/// The rest of a stream, on its way to the client. It is dropped, and with it the call, when the client leaves.
+struct Relay {
+    live: Arc<Live>,
+    /// Keeps the target alive.
+    current: Arc<Current>,
+    /// The target's position.
+    position: usize,
+    idle: Duration,
+    _in_flight: InFlight,
+}
+
+impl Relay {
+    async fn run(self, stream: Stream, mut sink: stream::Sink) {
+        let target = self.current.targets.get(self.position);
+        let _busy = target.begin();
+        let Stream { begun, mut rest } = stream;
+        let mut done = false;
+        for event in begun {
+            done |= event.says() == Says::Done;
+            if !sink.send(event.bytes().to_vec()).await {
+                return;
+            }
+        }
+        let broken = loop {
+            let next = tokio::select! {
+                // The client left: nobody needs the rest.
+                () = sink.closed() => return,
+                next = tokio::time::timeout(self.idle, rest.next()) => next,
+            };
+            let event = match next {
+                Err(_) => break Some(Failure::Timeout),
+                Ok(Err(failure)) => break Some(failure),
+                Ok(Ok(None)) if done => break None,
+                Ok(Ok(None)) => break Some(Failure::Broken),
+                Ok(Ok(Some(event))) => event,
+            };
+            match event.ends() {
+                Says::Malformed => break Some(Failure::Malformed),
+                Says::Done => done = true,
+                _ => {}
+            }
+            if !sink.send(event.bytes().to_vec()).await {
+                return;
+            }
+        };
+        if let Some(failure) = broken {
+            target.report(failure.report(), Instant::now());
+            self.live.metrics.attempt(&target.name, "cut");
+            tracing::warn!(target_name = target.name, ?failure, "a stream was cut");
+            // What was said cannot be unsaid: the stream ends with an error, and without its `[DONE]`.
+            let error = json!({
+                "error": {"message": "the target broke the stream off", "type": "server_error", "param": null,
+                    "code": "upstream_cut", "metadata": {"error_type": failure.as_str(), "retryable": true}},
+                "choices": [{"index": 0, "delta": {}, "finish_reason": "error"}],
+            });
+            if !sink.send(format!("data: {error}\n\n").into_bytes()).await {
+                return;
+            }
+        }
+        sink.finish().await;
+    }
+}

@@ -1,0 +1,191 @@
+//! Calls to targets: one request, one answer or the reason why there is none. Which target to call, and whom after it, is
+//! decided elsewhere.
+
+pub(crate) mod client;
+pub(crate) mod sse;
+
+use std::time::{Duration, Instant};
+
+use axum::body::Bytes;
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use serde::de::IgnoredAny;
+use tokio::time::timeout_at;
+
+use crate::targets::Target;
+use crate::targets::health::Report;
+use sse::{Event, Events};
+
+/// Longest answer that is not a stream, in bytes.
+const LONGEST_ANSWER: usize = 64 << 20;
+
+/// Most of a stream that is kept back while no content has come: events, and bytes.
+const HELD_EVENTS: usize = 64;
+const HELD_BYTES: usize = 256 << 10;
+
+/// The form of a stream.
+const EVENT_STREAM: &str = "text/event-stream";
+
+/// What a target said.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// A whole JSON document; of success, or a refusal of the request for its own sake.
+    Whole { status: StatusCode, body: Bytes },
+    /// A stream that has begun to say something.
+    Stream(Stream),
+}
+
+/// A stream, from its first event on.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    /// Events that have come, first content among them.
+    pub(crate) begun: Vec<Event>,
+    /// What comes after.
+    pub(crate) rest: Events<Incoming>,
+}
+
+/// Why a call came to nothing, in words of a closed set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// No connection.
+    Connect,
+    /// No answer, or none of its parts, in time.
+    Timeout,
+    /// The connection broke.
+    Broken,
+    /// The answer is not what it should be: its type, its JSON, its length.
+    Malformed,
+    /// A status that is the target's fault or ours, and when to come again.
+    Status(u16, Option<Duration>),
+}
+
+impl Failure {
+    /// For labels and replies.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Timeout => "timeout",
+            Self::Broken => "broken",
+            Self::Malformed => "malformed",
+            Self::Status(401..=403, _) => "key_refused",
+            Self::Status(429, _) => "rate_limited",
+            Self::Status(..) => "status",
+        }
+    }
+
+    /// What it says of the target's health.
+    pub(crate) const fn report(self) -> Report {
+        match self {
+            Self::Status(429, wait) => Report::Busy(wait),
+            Self::Status(401..=403, _) => Report::KeyRefused,
+            _ => Report::Failed,
+        }
+    }
+
+    /// Whether the same target may do better in a moment.
+    pub(crate) const fn is_passing(self) -> bool {
+        !matches!(self, Self::Status(401..=403, _))
+    }
+}
+
+/// A request as it goes out.
+#[derive(Debug)]
+pub(crate) struct Call {
+    /// Below the target's base.
+    pub(crate) endpoint: &'static str,
+    /// Ours and the client's, without credentials.
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    /// Whether a stream is wanted.
+    pub(crate) streams: bool,
+    /// When all is over.
+    pub(crate) deadline: Instant,
+}
+
+/// Calls a target once.
+pub(crate) async fn call(target: &Target, call: Call) -> Result<Answer, Failure> {
+    let Call { endpoint, mut headers, body, streams, deadline } = call;
+    if let Some(authorization) = &target.authorization {
+        headers.insert(axum::http::header::AUTHORIZATION, authorization.clone());
+    }
+    let now = Instant::now();
+    let total = deadline.min(now + target.timeouts.total);
+    // Of an answer that is no stream everything comes at once, at the end.
+    let first = if streams { total.min(now + target.timeouts.first_token) } else { total };
+    let reply = timeout_at(first.into(), target.client.post(target.uri(endpoint), headers, body)).await;
+    let reply = reply.map_err(|_| Failure::Timeout)??;
+    let status = reply.status();
+    if status == StatusCode::REQUEST_TIMEOUT
+        || status == StatusCode::TOO_MANY_REQUESTS
+        || matches!(status.as_u16(), 401..=403)
+        || !(status.is_success() || status.is_client_error())
+    {
+        return Err(Failure::Status(status.as_u16(), wait(reply.headers())));
+    }
+    if streams && status.is_success() {
+        return match timeout_at(first.into(), begin(reply)).await {
+            Ok(stream) => stream.map(Answer::Stream),
+            Err(_) => Err(Failure::Timeout),
+        };
+    }
+    match timeout_at(total.into(), whole(reply)).await {
+        Ok(body) => Ok(Answer::Whole { status, body: body? }),
+        Err(_) => Err(Failure::Timeout),
+    }
+}
+
+/// Seconds of `Retry-After`; dates are not understood, and count as nothing.
+fn wait(headers: &HeaderMap) -> Option<Duration> {
+    headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+}
+
+fn is_of(reply: &Response<Incoming>, form: &str) -> bool {
+    let value = reply.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    value.len() >= form.len() && value[..form.len()].eq_ignore_ascii_case(form.as_bytes())
+}
+
+/// The whole answer, which has to be JSON.
+async fn whole(reply: Response<Incoming>) -> Result<Bytes, Failure> {
+    if !is_of(&reply, "application/json") {
+        return Err(Failure::Malformed);
+    }
+    let mut body = reply.into_body();
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| Failure::Broken)?.into_data() else { continue };
+        if bytes.len() + data.len() > LONGEST_ANSWER {
+            return Err(Failure::Malformed);
+        }
+        bytes.extend_from_slice(&data);
+    }
+    match serde_json::from_slice::<IgnoredAny>(&bytes) {
+        Ok(_) => Ok(bytes.into()),
+        Err(_) => Err(Failure::Malformed),
+    }
+}
+
+/// A stream up to its first content: until then another target can take its place and nobody notices.
+async fn begin(reply: Response<Incoming>) -> Result<Stream, Failure> {
+    if !is_of(&reply, EVENT_STREAM) {
+        return Err(Failure::Malformed);
+    }
+    let mut rest = Events::new(reply.into_body());
+    let (mut begun, mut held) = (Vec::new(), 0);
+    while let Some(event) = rest.next().await? {
+        let says = event.says();
+        held += event.bytes().len();
+        begun.push(event);
+        match says {
+            sse::Says::Malformed | sse::Says::Error => return Err(Failure::Malformed),
+            sse::Says::Content | sse::Says::Done => return Ok(Stream { begun, rest }),
+            sse::Says::Nothing if begun.len() >= HELD_EVENTS || held >= HELD_BYTES => {
+                return Ok(Stream { begun, rest });
+            }
+            sse::Says::Nothing => {}
+        }
+    }
+    // It ended without having said anything.
+    Err(Failure::Broken)
+}

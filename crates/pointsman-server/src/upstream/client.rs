@@ -1,0 +1,74 @@
+//! HTTP to one target: connections kept, redirects not followed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::http::{HeaderMap, Method, Request, Response, Uri};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::{self, Client as Pool};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::crypto::ring::default_provider;
+use rustls::{ClientConfig, RootCertStore};
+
+use super::Failure;
+use crate::error::Error;
+
+/// How long a connection that nobody uses is kept.
+const KEPT: Duration = Duration::from_secs(30);
+
+/// What all clients have in common: whom to trust.
+#[derive(Clone, Debug)]
+pub(crate) struct Trust(ClientConfig);
+
+impl Trust {
+    /// The system's certificates; nobody, where no target needs them.
+    pub(crate) fn new(needs_tls: bool) -> Result<Self, Error> {
+        let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("the provider knows the usual versions");
+        if !needs_tls {
+            return Ok(Self(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth()));
+        }
+        let builder = builder.with_native_roots().map_err(Error::Certificates)?;
+        Ok(Self(builder.with_no_client_auth()))
+    }
+}
+
+/// A pool of connections; clones share it.
+#[derive(Clone, Debug)]
+pub(crate) struct Client(Pool<HttpsConnector<HttpConnector>, Full<Bytes>>);
+
+impl Client {
+    /// A pool whose connections may take so long to come about.
+    pub(crate) fn new(trust: &Trust, connect: Duration) -> Self {
+        let mut http = HttpConnector::new();
+        http.set_connect_timeout(Some(connect));
+        http.set_nodelay(true);
+        http.enforce_http(false);
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(trust.0.clone())
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(http);
+        let pool =
+            Pool::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).pool_idle_timeout(KEPT).build(connector);
+        Self(pool)
+    }
+
+    /// One request; the head of the reply.
+    pub(crate) async fn post(&self, uri: Uri, headers: HeaderMap, body: Bytes) -> Result<Response<Incoming>, Failure> {
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = uri;
+        *request.headers_mut() = headers;
+        self.0.request(request).await.map_err(|error| failure(&error))
+    }
+}
+
+fn failure(error: &legacy::Error) -> Failure {
+    if error.is_connect() { Failure::Connect } else { Failure::Broken }
+}
