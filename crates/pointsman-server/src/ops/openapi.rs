@@ -62,18 +62,30 @@ fn json(document: &utoipa::openapi::OpenApi) -> Value {
 
 /// Says what is known of this very router: the names that a request may use, and that a body has one of two forms.
 fn name_models(document: &mut Value, live: &Live) {
+    let current = live.current();
+    let names: Vec<&str> = current.snapshot.list().iter().map(|model| model.id).collect();
+    let is_fast_known = names.contains(&"auto:fast");
     // A header is there or not; it is never null.
     for path in ["/v1/route", "/v1/route/batch"] {
         let parameters = document["paths"][path]["post"]["parameters"].as_array_mut();
         for parameter in parameters.expect("both take headers") {
             parameter["schema"]["type"] = json!("string");
+            if let Some(pattern) = parameter["schema"]["pattern"].as_str().filter(|_| !is_fast_known) {
+                parameter["schema"]["pattern"] = json!(pattern.replace("|fast", ""));
+            }
         }
     }
+    // A chat completion takes the headers of a decision, and the same body but for the prompt.
+    document["paths"]["/v1/chat/completions"]["post"]["parameters"] =
+        document["paths"]["/v1/route"]["post"]["parameters"].clone();
+    document["paths"]["/v1/chat/completions"]["post"]["requestBody"]["content"]["application/json"]["schema"] = json!({
+        "allOf": [{ "$ref": "#/components/schemas/RouteRequest" }],
+        "required": ["messages"],
+        "properties": { "messages": { "type": "array" }, "prompt": { "type": "null" }, "stream": { "type": ["boolean", "null"] } },
+    });
     // Lines of JSON have no schema of their own: whatever a line is, its answer says what is wrong with it.
     document["paths"]["/v1/route/batch"]["post"]["requestBody"]["content"]["application/x-ndjson"]["schema"] =
         json!({ "description": "One BatchLine per line" });
-    let current = live.current();
-    let names: Vec<&str> = current.snapshot.list().iter().map(|model| model.id).collect();
     let models = current.snapshot.router().models();
     let schemas = &mut document["components"]["schemas"];
     let mut model = schemas["RouteRequest"]["properties"]["model"].take();
@@ -100,7 +112,7 @@ fn name_models(document: &mut Value, live: &Live) {
         schemas["Options"]["properties"][list]["items"] =
             json!({ "anyOf": [{ "enum": models }, { "type": "string", "pattern": "[*?]", "maxLength": 64 }] });
     }
-    if !names.contains(&"auto:fast") {
+    if !is_fast_known {
         schemas["ObjectiveName"]["enum"] = json!(["quality", "balanced", "cheap"]);
     }
 }
