@@ -83,6 +83,8 @@ fn name_models(document: &mut Value, live: &Live) {
         "required": ["messages"],
         "properties": { "messages": { "type": "array" }, "prompt": { "type": "null" }, "stream": { "type": ["boolean", "null"] } },
     });
+    document["paths"]["/v1/chat/completions"]["post"]["responses"]["200"]["content"]["text/event-stream"] =
+        json!({ "schema": { "description": "A chunk as JSON, or the text [DONE]" } });
     // Lines of JSON have no schema of their own: whatever a line is, its answer says what is wrong with it.
     document["paths"]["/v1/route/batch"]["post"]["requestBody"]["content"]["application/x-ndjson"]["schema"] =
         json!({ "description": "One BatchLine per line" });
