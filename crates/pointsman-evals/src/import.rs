@@ -353,6 +353,17 @@ trait Visit {
     fn reject(&mut self, line: u64, reason: &'static str, value: &str);
 }
 
+/// For passes that make no rows: what is wrong is counted when they are made.
+struct Unseen;
+
+impl Visit for Unseen {
+    fn row(&mut self, _raw: RawRow<'static>, _line: u64) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn reject(&mut self, _line: u64, _reason: &'static str, _value: &str) {}
+}
+
 /// Judges rows as those of any log, and hands on the good ones.
 struct Judge<'j, 'o> {
     file: &'j Path,
@@ -496,24 +507,15 @@ impl Judged for Writing {
 fn read_scores(file: &Path) -> Result<HashMap<String, Value>, Error> {
     const IDS: [&str; 4] = ["id", "request_id", "generation_id", "call_id"];
     let mut scores = HashMap::new();
-    record::records(
-        file,
-        &mut |record, _| {
-            let id = IDS.iter().find_map(|name| record::text(record::at(&record, name)));
-            let Some(id) = id.filter(|_| record.get("score").is_some()) else {
-                let found = record.as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect();
-                let column = if record.get("score").is_some() { "id" } else { "score" };
-                return Err(Error::MissingColumn {
-                    file: file.to_owned(),
-                    column: column.into(),
-                    found,
-                    nearest: None,
-                });
-            };
-            scores.insert(id, record);
-            Ok(())
-        },
-        &mut |_, _, _| (),
-    )?;
+    record::records(file, &mut Unseen, &mut |record, _, _| {
+        let id = IDS.iter().find_map(|name| record::text(record::at(&record, name)));
+        let Some(id) = id.filter(|_| record.get("score").is_some()) else {
+            let found = record.as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect();
+            let column = if record.get("score").is_some() { "id" } else { "score" };
+            return Err(Error::MissingColumn { file: file.to_owned(), column: column.into(), found, nearest: None });
+        };
+        scores.insert(id, record);
+        Ok(())
+    })?;
     Ok(scores)
 }

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::record::{asked, at, from_slice, micros, number, records, set, set_content, text};
-use super::{Context, Visit};
+use super::{Context, Unseen, Visit};
 use crate::columns::Column;
 use crate::error::Error;
 use crate::row::{Cell, RawRow};
@@ -47,65 +47,52 @@ impl Battles {
     pub(super) fn fit(files: &[PathBuf], context: &Context<'_>) -> Result<Self, Error> {
         let mut tally = Tally::default();
         for file in files {
-            let mut first = true;
-            records(
-                file,
-                &mut |record, line| {
-                    if std::mem::take(&mut first) {
-                        check(file, &record, line, context)?;
-                    }
-                    if let Some(battle) = Battle::of(&record) {
-                        tally.add(&battle);
-                    }
-                    Ok(())
-                },
-                &mut |_, _, _| (),
-            )?;
+            let mut is_first = true;
+            records(file, &mut Unseen, &mut |record, line, _| {
+                if std::mem::take(&mut is_first) {
+                    check(file, &record, line, context)?;
+                }
+                if let Some(battle) = Battle::of(&record) {
+                    tally.add(&battle);
+                }
+                Ok(())
+            })?;
         }
         Ok(Self { strength: tally.strengths() })
     }
 
     /// Reads a file into `out`.
     pub(super) fn read(&self, file: &Path, out: &mut dyn Visit) -> Result<(), Error> {
-        let mut rejected = Vec::new();
-        records(
-            file,
-            &mut |record, line| {
-                let Some(battle) = Battle::of(&record) else {
-                    let winner = text(at(&record, "winner")).unwrap_or_default();
-                    out.reject(line, "no verdict: expected a winner of model_a, model_b or tie", &winner);
-                    return Ok(());
-                };
-                let mut raw = RawRow::default();
-                if let Some(content) = content(&record) {
-                    set_content(&mut raw, &content);
+        records(file, out, &mut |record, line, out| {
+            let Some(battle) = Battle::of(&record) else {
+                let winner = text(at(&record, "winner")).unwrap_or_default();
+                out.reject(line, "no verdict: expected a winner of model_a, model_b or tie", &winner);
+                return Ok(());
+            };
+            let mut raw = RawRow::default();
+            if let Some(content) = content(&record) {
+                set_content(&mut raw, &content);
+            }
+            for path in ["task", "category"] {
+                set(&mut raw, Column::Task, at(&record, path));
+            }
+            for path in ["tstamp", "timestamp"] {
+                if let Some(time) = micros(at(&record, path)) {
+                    raw.set(Column::Timestamp, Cell::Micros(time));
                 }
-                for path in ["task", "category"] {
-                    set(&mut raw, Column::Task, at(&record, path));
-                }
-                for path in ["tstamp", "timestamp"] {
-                    if let Some(time) = micros(at(&record, path)) {
-                        raw.set(Column::Timestamp, Cell::Micros(time));
-                    }
-                }
-                for path in ["conversation_id", "session_id"] {
-                    set(&mut raw, Column::Group, at(&record, path));
-                }
-                let [a, b] = self.scores(&battle);
-                for (model, score) in battle.models.iter().zip([a, b]) {
-                    let mut raw = raw.clone();
-                    raw.set(Column::Model, Cell::Text(model.clone().into()));
-                    raw.set(Column::Score, Cell::Number(score));
-                    out.row(raw, line)?;
-                }
-                Ok(())
-            },
-            &mut |line, reason, value| rejected.push((line, reason, value.to_owned())),
-        )?;
-        for (line, reason, value) in rejected {
-            out.reject(line, reason, &value);
-        }
-        Ok(())
+            }
+            for path in ["conversation_id", "session_id"] {
+                set(&mut raw, Column::Group, at(&record, path));
+            }
+            let [a, b] = self.scores(&battle);
+            for (model, score) in battle.models.iter().zip([a, b]) {
+                let mut raw = raw.clone();
+                raw.set(Column::Model, Cell::Text(model.clone().into()));
+                raw.set(Column::Score, Cell::Number(score));
+                out.row(raw, line)?;
+            }
+            Ok(())
+        })
     }
 
     /// Scores of both models of a battle.

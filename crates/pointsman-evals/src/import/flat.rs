@@ -155,27 +155,17 @@ pub(super) const OPENROUTER: Layout = Layout {
 impl Layout {
     /// Reads a file into `out`.
     pub(super) fn read(&self, file: &Path, context: &Context<'_>, out: &mut dyn Visit) -> Result<(), Error> {
-        let mut first = true;
-        // Rejections wait until the records are done: both borrow `out`.
-        let mut rejected = Vec::new();
-        records(
-            file,
-            &mut |record, line| {
-                let record = unwrap(record);
-                if let Some(path) = self.records {
-                    return self.read_parts(file, record, path, context, out);
-                }
-                if std::mem::take(&mut first) {
-                    self.check(file, &record, line, context)?;
-                }
-                self.row(record, line, context, out)
-            },
-            &mut |line, reason, value| rejected.push((line, reason, value.to_owned())),
-        )?;
-        for (line, reason, value) in rejected {
-            out.reject(line, reason, &value);
-        }
-        Ok(())
+        let mut is_first = true;
+        records(file, out, &mut |record, line, out| {
+            let record = unwrap(record);
+            if let Some(path) = self.records {
+                return self.read_parts(file, record, path, context, out);
+            }
+            if std::mem::take(&mut is_first) {
+                self.check(file, &record, line, context)?;
+            }
+            self.row(record, line, context, out)
+        })
     }
 
     /// A document with a head: each of its records gets the head's fields.

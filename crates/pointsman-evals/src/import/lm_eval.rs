@@ -36,54 +36,45 @@ impl LmEval {
         let task = task(file);
         let mut filter = None;
         let mut first = true;
-        let mut rejected = Vec::new();
-        records(
-            file,
-            &mut |record, line| {
-                if std::mem::take(&mut first) {
-                    for path in ["doc", "arguments"] {
-                        if record.get(path).is_none() {
-                            return Err(Error::not_of(context.format, file, line, path, &record));
-                        }
+        records(file, out, &mut |record, line, out| {
+            if std::mem::take(&mut first) {
+                for path in ["doc", "arguments"] {
+                    if record.get(path).is_none() {
+                        return Err(Error::not_of(context.format, file, line, path, &record));
                     }
                 }
-                // One question is scored once for every filter of the answer; runs of the same model are no repeats.
-                let of = text(at(&record, "filter")).unwrap_or_default();
-                let wanted = context.options.metric.as_deref().and_then(|metric| metric.split_once(','));
-                let wanted = match wanted {
-                    Some((_, filter)) => filter.to_owned(),
-                    None => filter.get_or_insert_with(|| of.clone()).clone(),
-                };
-                if of != wanted {
-                    out.reject(line, "scored under another filter", &of);
-                    return Ok(());
-                }
-                let mut raw = RawRow::default();
-                match &context.options.prompt_field {
-                    Some(path) => set_content(&mut raw, at(&record, path)),
-                    None => set_content(&mut raw, prompt(&record)),
-                }
-                self.compare(&task, &record, &raw, file)?;
-                raw.set(Column::Model, Cell::Text(model.clone().into()));
-                raw.set(Column::Task, Cell::Text(task.clone().into()));
-                let metric = metric(&record, context.options.metric.as_deref());
-                match &metric {
-                    Some(metric) => raw.set(Column::Score, cell(at(&record, metric))),
-                    None => return Err(Error::not_of(context.format, file, line, "metrics", &record)),
-                }
-                if let Some(answer) = at(&record, "filtered_resps.0").as_str().or(at(&record, "resps.0.0").as_str())
-                    && at(&record, "output_type").as_str() != Some("loglikelihood")
-                {
-                    raw.set(Column::OutputChars, Cell::Number(answer.chars().count() as f64));
-                }
-                out.row(raw, line)
-            },
-            &mut |line, reason, value| rejected.push((line, reason, value.to_owned())),
-        )?;
-        for (line, reason, value) in rejected {
-            out.reject(line, reason, &value);
-        }
-        Ok(())
+            }
+            // One question is scored once for every filter of the answer; runs of the same model are no repeats.
+            let of = text(at(&record, "filter")).unwrap_or_default();
+            let wanted = context.options.metric.as_deref().and_then(|metric| metric.split_once(','));
+            let wanted = match wanted {
+                Some((_, filter)) => filter.to_owned(),
+                None => filter.get_or_insert_with(|| of.clone()).clone(),
+            };
+            if of != wanted {
+                out.reject(line, "scored under another filter", &of);
+                return Ok(());
+            }
+            let mut raw = RawRow::default();
+            match &context.options.prompt_field {
+                Some(path) => set_content(&mut raw, at(&record, path)),
+                None => set_content(&mut raw, prompt(&record)),
+            }
+            self.compare(&task, &record, &raw, file)?;
+            raw.set(Column::Model, Cell::Text(model.clone().into()));
+            raw.set(Column::Task, Cell::Text(task.clone().into()));
+            let metric = metric(&record, context.options.metric.as_deref());
+            match &metric {
+                Some(metric) => raw.set(Column::Score, cell(at(&record, metric))),
+                None => return Err(Error::not_of(context.format, file, line, "metrics", &record)),
+            }
+            if let Some(answer) = at(&record, "filtered_resps.0").as_str().or(at(&record, "resps.0.0").as_str())
+                && at(&record, "output_type").as_str() != Some("loglikelihood")
+            {
+                raw.set(Column::OutputChars, Cell::Number(answer.chars().count() as f64));
+            }
+            out.row(raw, line)
+        })
     }
 
     /// One question, one text: else no two models have a prompt in common, and nothing can be learned.

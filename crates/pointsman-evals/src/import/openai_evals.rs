@@ -18,53 +18,43 @@ use crate::row::{Cell, RawRow};
 /// Reads a file into `out`.
 pub(super) fn read(file: &Path, context: &Context<'_>, out: &mut dyn Visit) -> Result<(), Error> {
     let mut run = Run::default();
-    let mut rejected = Vec::new();
-    records(
-        file,
-        &mut |event, line| {
-            if let Some(spec) = event.get("spec") {
-                run.model = text(at(spec, "completion_fns.0")).or_else(|| text(at(spec, "model")));
-                // `test-match.s1.simple-v0`: the eval, its version and split.
-                run.task = text(at(spec, "base_eval")).or_else(|| text(at(spec, "eval_name")));
-                return Ok(());
+    records(file, out, &mut |event, line, out| {
+        if let Some(spec) = event.get("spec") {
+            run.model = text(at(spec, "completion_fns.0")).or_else(|| text(at(spec, "model")));
+            // `test-match.s1.simple-v0`: the eval, its version and split.
+            run.task = text(at(spec, "base_eval")).or_else(|| text(at(spec, "eval_name")));
+            return Ok(());
+        }
+        if event.get("final_report").is_some() {
+            return Ok(());
+        }
+        let (Some(kind), Some(sample)) = (at(&event, "type").as_str(), text(at(&event, "sample_id"))) else {
+            return Err(Error::not_of(context.format, file, line, "type", &event));
+        };
+        let data = at(&event, "data");
+        match kind {
+            "sampling" => {
+                // The first call is the one under test; later ones are those of a grader.
+                run.calls.entry(sample).or_insert_with(|| (event.clone(), line));
             }
-            if event.get("final_report").is_some() {
-                return Ok(());
+            "match" if context.options.metric.is_none() => {
+                run.verdict(&sample, at(data, "correct"), context, out)?;
             }
-            let (Some(kind), Some(sample)) = (at(&event, "type").as_str(), text(at(&event, "sample_id"))) else {
-                return Err(Error::not_of(context.format, file, line, "type", &event));
-            };
-            let data = at(&event, "data");
-            match kind {
-                "sampling" => {
-                    // The first call is the one under test; later ones are those of a grader.
-                    run.calls.entry(sample).or_insert_with(|| (event.clone(), line));
-                }
-                "match" if context.options.metric.is_none() => {
-                    run.verdict(&sample, at(data, "correct"), context, out)?;
-                }
-                "metrics" | "match" => {
-                    let score = match &context.options.metric {
-                        Some(metric) => at(data, metric),
-                        None => METRICS
-                            .iter()
-                            .map(|name| at(data, name))
-                            .find(|value| !value.is_null())
-                            .unwrap_or(&Value::Null),
-                    };
-                    if !score.is_null() {
-                        run.verdict(&sample, score, context, out)?;
+            "metrics" | "match" => {
+                let score = match &context.options.metric {
+                    Some(metric) => at(data, metric),
+                    None => {
+                        METRICS.iter().map(|name| at(data, name)).find(|value| !value.is_null()).unwrap_or(&Value::Null)
                     }
+                };
+                if !score.is_null() {
+                    run.verdict(&sample, score, context, out)?;
                 }
-                _ => {}
             }
-            Ok(())
-        },
-        &mut |line, reason, value| rejected.push((line, reason, value.to_owned())),
-    )?;
-    for (line, reason, value) in rejected {
-        out.reject(line, reason, &value);
-    }
+            _ => {}
+        }
+        Ok(())
+    })?;
     let mut left: Vec<(String, u64)> = run.calls.into_iter().map(|(sample, (_, line))| (sample, line)).collect();
     left.sort();
     for (sample, line) in left {

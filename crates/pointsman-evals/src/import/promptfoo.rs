@@ -17,14 +17,7 @@ use crate::row::{Cell, RawRow};
 /// Reads a file into `out`.
 pub(super) fn read(file: &Path, context: &Context<'_>, out: &mut dyn Visit) -> Result<(), Error> {
     if file.extension().is_some_and(|ending| ending == "jsonl") {
-        let mut rejected = Vec::new();
-        records(file, &mut |result, line| row(file, &result, line, context, out), &mut |line, reason, value| {
-            rejected.push((line, reason, value.to_owned()));
-        })?;
-        for (line, reason, value) in rejected {
-            out.reject(line, reason, &value);
-        }
-        return Ok(());
+        return records(file, out, &mut |result, line, out| row(file, &result, line, context, out));
     }
     let document = document(file)?;
     let results = ["results.results", "results"].iter().find_map(|path| at(&document, path).as_array());

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
+use super::Visit;
 use crate::columns::{Column, Slot};
 use crate::error::Error;
 use crate::form::{Form, detect};
@@ -16,34 +17,37 @@ use crate::row::{Cell, RawRow};
 /// Largest JSON document that is read as a whole, in bytes, unpacked. The parsed document takes several times as much.
 const LARGEST_DOCUMENT: u64 = 1 << 30;
 
-/// Takes a record and the line (or position) where it stands.
-pub(super) type Take<'t> = &'t mut dyn FnMut(Value, u64) -> Result<(), Error>;
-
-/// Takes what cannot be parsed: line, reason, value.
-pub(super) type Reject<'t> = &'t mut dyn FnMut(u64, &'static str, &str);
+/// Takes a record and the line (or position) where it stands, and puts what it makes of it into the visitor.
+pub(super) type Take<'t> = &'t mut dyn FnMut(Value, u64, &mut dyn Visit) -> Result<(), Error>;
 
 /// Hands every record of a file to `take`: lines of JSONL, rows of a table, or items of one JSON array.
-pub(super) fn records(file: &Path, take: Take<'_>, reject: Reject<'_>) -> Result<(), Error> {
+pub(super) fn records(file: &Path, out: &mut dyn Visit, take: Take<'_>) -> Result<(), Error> {
     if is_document(file) {
         return match document(file)? {
-            Value::Array(items) => (1..).zip(items).try_for_each(|(position, item)| {
-                if item.is_object() {
-                    take(item, position)
-                } else {
-                    reject(position, "not an object", &item.to_string());
-                    Ok(())
-                }
-            }),
-            record => take(record, 1),
+            Value::Array(items) => each(items, out, take),
+            record => take(record, 1, out),
         };
     }
     let source = detect(file)?;
     if source.form == Form::Jsonl && source.first_bytes()?.trim_ascii_start().starts_with(b"[") {
-        let Value::Array(items) = parse(&source)? else { unreachable!("it begins with a bracket") };
-        return (1..).zip(items).try_for_each(|(position, item)| take(item, position));
+        return match parse(&source)? {
+            Value::Array(items) => each(items, out, take),
+            record => take(record, 1, out),
+        };
     }
-    let mut sink = RecordSink { names: RefCell::default(), take, reject };
+    let mut sink = RecordSink { names: RefCell::default(), out, take };
     read_source(&source, &mut sink)
+}
+
+/// Items of an array.
+fn each(items: Vec<Value>, out: &mut dyn Visit, take: Take<'_>) -> Result<(), Error> {
+    (1..).zip(items).try_for_each(|(position, item)| {
+        if item.is_object() {
+            return take(item, position, out);
+        }
+        out.reject(position, "not an object", &item.to_string());
+        Ok(())
+    })
 }
 
 /// Whether the name says that the file is one JSON document.
@@ -59,18 +63,14 @@ pub(super) fn document(file: &Path) -> Result<Value, Error> {
     match parse(&source) {
         // Lines of JSON under the name of a document.
         Err(Error::BadJson { .. }) if source.form == Form::Jsonl => {
-            let mut items = Vec::new();
-            let mut broken = None;
-            let mut take = |value, _| {
+            let (mut items, mut broken) = (Vec::new(), Broken(None));
+            let mut take = |value, _, _: &mut dyn Visit| {
                 items.push(value);
                 Ok(())
             };
-            let mut reject = |line, _: &'static str, problem: &str| {
-                broken.get_or_insert((line, problem.to_owned()));
-            };
-            let mut sink = RecordSink { names: RefCell::default(), take: &mut take, reject: &mut reject };
+            let mut sink = RecordSink { names: RefCell::default(), out: &mut broken, take: &mut take };
             read_source(&source, &mut sink)?;
-            match broken {
+            match broken.0 {
                 None => Ok(Value::Array(items)),
                 Some((line, problem)) => Err(Error::BadJson { file: file.to_owned(), line, problem }),
             }
@@ -143,12 +143,25 @@ fn without_nan(text: &[u8]) -> Option<Vec<u8>> {
     found.then_some(clean)
 }
 
+/// The first line that does not parse.
+struct Broken(Option<(u64, String)>);
+
+impl Visit for Broken {
+    fn row(&mut self, _raw: RawRow<'static>, _line: u64) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn reject(&mut self, line: u64, _reason: &'static str, value: &str) {
+        self.0.get_or_insert_with(|| (line, value.to_owned()));
+    }
+}
+
 /// Makes objects of rows, whatever their columns.
 struct RecordSink<'t> {
     /// By the index of their slot.
     names: RefCell<Vec<String>>,
+    out: &'t mut dyn Visit,
     take: Take<'t>,
-    reject: Reject<'t>,
 }
 
 impl Sink for RecordSink<'_> {
@@ -167,11 +180,11 @@ impl Sink for RecordSink<'_> {
         let fields: Map<String, Value> =
             raw.extra.iter().map(|(index, cell)| (names[*index as usize].clone(), value(cell))).collect();
         drop(names);
-        (self.take)(Value::Object(fields), line)
+        (self.take)(Value::Object(fields), line, self.out)
     }
 
     fn reject(&mut self, line: u64, reason: &'static str, value: &str) {
-        (self.reject)(line, reason, value);
+        self.out.reject(line, reason, value);
     }
 
     fn progress(&mut self, _bytes: u64) {}
