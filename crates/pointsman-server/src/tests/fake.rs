@@ -92,9 +92,10 @@ impl Fake {
             upstream_model: Some(format!("upstream-{model}")),
             api_key: Some(format!("key-of-{name}")),
             timeouts: crate::Timeouts {
-                first_token: Duration::from_millis(300),
-                idle: Duration::from_millis(300),
-                total: Duration::from_secs(2),
+                // Long enough for a busy machine, short enough to wait for.
+                first_token: Duration::from_secs(1),
+                idle: Duration::from_secs(1),
+                total: Duration::from_secs(3),
                 ..crate::Timeouts::default()
             },
         }
