@@ -44,6 +44,8 @@ pub(crate) struct Stream {
     pub(crate) begun: Vec<Event>,
     /// What comes after.
     pub(crate) rest: Events<Incoming>,
+    /// When it has to have ended.
+    pub(crate) until: Instant,
 }
 
 /// Why a call came to nothing, in words of a closed set.
@@ -125,7 +127,7 @@ pub(crate) async fn call(target: &Target, call: Call) -> Result<Answer, Failure>
         return Err(Failure::Status(status.as_u16(), wait(reply.headers())));
     }
     if streams && status.is_success() {
-        return match timeout_at(first.into(), begin(reply)).await {
+        return match timeout_at(first.into(), begin(reply, total)).await {
             Ok(stream) => stream.map(Answer::Stream),
             Err(_) => Err(Failure::Timeout),
         };
@@ -167,7 +169,7 @@ async fn whole(reply: Response<Incoming>) -> Result<Bytes, Failure> {
 }
 
 /// A stream up to its first content: until then another target can take its place and nobody notices.
-async fn begin(reply: Response<Incoming>) -> Result<Stream, Failure> {
+async fn begin(reply: Response<Incoming>, until: Instant) -> Result<Stream, Failure> {
     if !is_of(&reply, EVENT_STREAM) {
         return Err(Failure::Malformed);
     }
@@ -179,9 +181,9 @@ async fn begin(reply: Response<Incoming>) -> Result<Stream, Failure> {
         begun.push(event);
         match says {
             sse::Says::Malformed | sse::Says::Error => return Err(Failure::Malformed),
-            sse::Says::Content | sse::Says::Done => return Ok(Stream { begun, rest }),
+            sse::Says::Content | sse::Says::Done => return Ok(Stream { begun, rest, until }),
             sse::Says::Nothing if begun.len() >= HELD_EVENTS || held >= HELD_BYTES => {
-                return Ok(Stream { begun, rest });
+                return Ok(Stream { begun, rest, until });
             }
             sse::Says::Nothing => {}
         }

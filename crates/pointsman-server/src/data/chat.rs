@@ -17,6 +17,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::decide::planned;
+use super::route::LONGEST_INLINE;
 use crate::error::{Error, UpstreamOutcome};
 use crate::live::{Current, InFlight, Live};
 use crate::net::{body, stream};
@@ -71,10 +72,18 @@ pub(crate) async fn chat(State(live): State<Arc<Live>>, request: Request) -> Res
     let hints = Hints::new(&head.headers)?;
     let bytes = body::read(body, live.limits.max_body_bytes, live.limits.read_timeout).await?;
     let current = live.current();
-    let chosen = choose(&live, &current, &hints, &bytes)?;
+    let (bytes, chosen) = if bytes.len() <= LONGEST_INLINE {
+        let chosen = choose(&live, &current, &hints, &bytes)?;
+        (bytes, chosen)
+    } else {
+        let (live, current) = (Arc::clone(&live), Arc::clone(&current));
+        let task = tokio::task::spawn_blocking(move || Ok((choose(&live, &current, &hints, &bytes)?, bytes)));
+        let (chosen, bytes) = task.await.unwrap_or(Err(Error::Panicked))?;
+        (bytes, chosen)
+    };
     let forward = Forward::new(&bytes)?;
-    let request_id = HeaderValue::try_from(&chosen.decision_id).expect("an identifier is ASCII");
-    let headers = forward.headers(&head.headers, &request_id);
+    let decision_id = HeaderValue::try_from(&chosen.decision_id).expect("an identifier is ASCII");
+    let headers = forward.headers(&head.headers, &decision_id);
     let carried = Carrier { live: &live, current: &current, chosen: &chosen, forward: &forward, headers };
     let Carried { target, answer, attempts } = carried.carry_out().await?;
     let mut headers = chosen.headers(&current, target, attempts);
@@ -92,6 +101,7 @@ pub(crate) async fn chat(State(live): State<Arc<Live>>, request: Request) -> Res
                 live: Arc::clone(&live),
                 position: target.position,
                 idle: target.timeouts.idle,
+                until: begun.until,
                 _in_flight: in_flight,
             };
             tokio::spawn(relay.run(begun, sink));
@@ -213,10 +223,14 @@ impl<'r> Carrier<'r> {
         };
         let answer = upstream::call(target, call).await;
         let (report, outcome) = match &answer {
-            Ok(_) => (Report::Answered, "answered"),
-            Err(failure) => (failure.report(), failure.as_str()),
+            Ok(Answer::Whole { .. }) => (Some(Report::Answered), "answered"),
+            // Whether a stream was an answer is known at its end: one that is always cut must open the circuit.
+            Ok(Answer::Stream(_)) => (None, "answered"),
+            Err(failure) => (Some(failure.report()), failure.as_str()),
         };
-        target.report(report, Instant::now());
+        if let Some(report) = report {
+            target.report(report, Instant::now());
+        }
         self.live.metrics.attempt(&target.name, outcome);
         if let Err(failure) = &answer {
             tracing::warn!(target_name = target.name, ?failure, "a target failed");
@@ -254,6 +268,8 @@ struct Relay {
     /// The target's position.
     position: usize,
     idle: Duration,
+    /// When all is over.
+    until: Instant,
     _in_flight: InFlight,
 }
 
@@ -261,7 +277,7 @@ impl Relay {
     async fn run(self, stream: Stream, mut sink: stream::Sink) {
         let target = self.current.targets.get(self.position);
         let _busy = target.begin();
-        let Stream { begun, mut rest } = stream;
+        let Stream { begun, mut rest, .. } = stream;
         let mut done = false;
         for event in begun {
             done |= event.says() == Says::Done;
@@ -270,10 +286,11 @@ impl Relay {
             }
         }
         let broken = loop {
+            let latest = self.until.min(Instant::now() + self.idle);
             let next = tokio::select! {
                 // The client left: nobody needs the rest.
                 () = sink.closed() => return,
-                next = tokio::time::timeout(self.idle, rest.next()) => next,
+                next = tokio::time::timeout_at(latest.into(), rest.next()) => next,
             };
             let event = match next {
                 Err(_) => break Some(Failure::Timeout),
@@ -291,8 +308,8 @@ impl Relay {
                 return;
             }
         };
+        target.report(broken.map_or(Report::Answered, Failure::report), Instant::now());
         if let Some(failure) = broken {
-            target.report(failure.report(), Instant::now());
             self.live.metrics.attempt(&target.name, "cut");
             tracing::warn!(target_name = target.name, ?failure, "a stream was cut");
             // What was said cannot be unsaid: the stream ends with an error, and without its `[DONE]`.

@@ -18,7 +18,7 @@ use crate::wire::refusal::Refusal;
 
 /// Longest body that is worked on by the thread that read it; a longer one, which takes milliseconds, goes to a
 /// thread where nobody else waits.
-const LONGEST_INLINE: usize = 256 << 10;
+pub(super) const LONGEST_INLINE: usize = 256 << 10;
 
 /// First allocation for an answer: what eleven models need.
 const ANSWER_BYTES: usize = 2048;

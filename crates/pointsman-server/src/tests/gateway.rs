@@ -212,6 +212,40 @@ fn a_target_that_fails_is_left_alone_and_then_tried_last() {
 }
 
 #[test]
+fn a_target_whose_streams_are_always_cut_is_left_alone_too() {
+    let bad = Fake::new([Act::Cut(vec![delta("Hel")])]);
+    let good = Fake::new([Act::Stream(vec![delta("Hi")])]);
+    let server = serving(vec![bad.target("bad", CHEAP), good.target("good", CHEAP)]);
+    for _ in 0..8 {
+        assert_eq!(chat(&server, &asking(CHEAP, true)).status, 200);
+    }
+    assert_eq!(bad.requests().len(), 3, "the circuit opens after three cut streams");
+}
+
+#[test]
+fn the_total_time_ends_a_stream_that_keeps_talking() {
+    let fake = Fake::new([Act::Stall(vec![delta("Hi")])]);
+    let target = fake.target("a", CHEAP);
+    let timeouts =
+        crate::Timeouts { total: Duration::from_millis(1500), idle: Duration::from_secs(20), ..target.timeouts };
+    let server = serving(vec![TargetSettings { timeouts, ..target }]);
+    let begun = Instant::now();
+    let reply = chat(&server, &asking("auto", true));
+    assert!(text(&reply).contains("upstream_cut"), "{}", text(&reply));
+    assert!(begun.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn a_long_conversation_goes_through_and_keeps_its_identifier() {
+    let fake = Fake::new([completion("Hi")]);
+    let server = serving(vec![fake.target("a", CHEAP)]);
+    let body = json!({"model": "auto", "messages": [{"role": "user", "content": "word ".repeat(100_000)}]}).to_string();
+    let reply = server.send("POST /v1/chat/completions HTTP/1.1\r\nx-request-id: my-own-7", body.as_bytes());
+    assert_eq!((reply.status, reply.header("x-request-id")), (200, Some("my-own-7")));
+    assert!(fake.requests()[0].head.contains("x-request-id: my-own-7"), "{}", fake.requests()[0].head);
+}
+
+#[test]
 fn the_next_best_model_answers_where_the_best_cannot() {
     let bad = Fake::new([Act::Reply(503, "", "application/json", "{}".into())]);
     let good = Fake::new([completion("Hi")]);

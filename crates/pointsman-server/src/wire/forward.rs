@@ -9,7 +9,7 @@ use serde::Deserializer as _;
 use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::headers::REQUEST_ID;
+use super::headers::{REQUEST_ID, request_id};
 use super::json::Text;
 use crate::error::Error;
 
@@ -17,8 +17,7 @@ use crate::error::Error;
 const OURS: [&str; 3] = ["pointsman", "session_id", "context"];
 
 /// Headers of the client that go on; of credentials there are none.
-const HANDED_ON: [HeaderName; 3] =
-    [REQUEST_ID, HeaderName::from_static("traceparent"), HeaderName::from_static("tracestate")];
+const HANDED_ON: [HeaderName; 2] = [HeaderName::from_static("traceparent"), HeaderName::from_static("tracestate")];
 
 /// A body taken apart: fields in their order, values as they are written.
 #[derive(Debug)]
@@ -67,15 +66,15 @@ impl<'b> Forward<'b> {
         body
     }
 
-    /// The headers for any target.
-    pub(crate) fn headers(&self, clients: &HeaderMap, request_id: &HeaderValue) -> HeaderMap {
+    /// The headers for any target; the request is known there by the client's own identifier, else by `decision_id`.
+    pub(crate) fn headers(&self, clients: &HeaderMap, decision_id: &HeaderValue) -> HeaderMap {
         let mut headers = HeaderMap::with_capacity(8);
         for name in HANDED_ON {
             if let Some(value) = clients.get(&name) {
                 headers.insert(name, value.clone());
             }
         }
-        headers.insert(REQUEST_ID, request_id.clone());
+        headers.insert(REQUEST_ID, request_id(clients).unwrap_or_else(|| decision_id.clone()));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let accepted = if self.streams { "text/event-stream" } else { "application/json" };
         headers.insert(ACCEPT, HeaderValue::from_static(accepted));
