@@ -9,7 +9,9 @@
 //!
 //! Efron & Tibshirani, *An Introduction to the Bootstrap*, 1993, chapter 13 (percentile interval).
 
-use crate::error::MetricsError;
+use std::collections::BTreeMap;
+
+use crate::error::{MetricsError, check_length};
 
 /// Length of the pieces in which several resamples share one pass over a row; 2,048 f64 are 16 KiB, half of a
 /// common first-level cache. A guess that only speed depends on.
@@ -36,6 +38,8 @@ pub struct Resampler {
     /// Unit of each query where units are groups; `None`: each query is its own unit.
     unit: Option<Vec<u32>>,
     n_units: usize,
+    /// Units of each stratum, drawn among themselves; empty: all units are one stratum.
+    strata: Vec<Vec<u32>>,
 }
 
 impl Resampler {
@@ -48,7 +52,7 @@ impl Resampler {
         if n_queries == 0 {
             return Err(MetricsError::Empty { what: "queries" });
         }
-        Ok(Self { seed, n_queries, unit: None, n_units: n_queries })
+        Ok(Self { seed, n_queries, unit: None, n_units: n_queries, strata: Vec::new() })
     }
 
     /// Resamples whole groups of queries that are not independent (one conversation, one document).
@@ -61,7 +65,41 @@ impl Resampler {
     /// If there is no query.
     pub fn grouped(groups: Vec<u32>, seed: u64) -> Result<Self, MetricsError> {
         let n_units = groups.iter().map(|&g| g as usize + 1).max().ok_or(MetricsError::Empty { what: "queries" })?;
-        Ok(Self { seed, n_queries: groups.len(), unit: Some(groups), n_units })
+        Ok(Self { seed, n_queries: groups.len(), unit: Some(groups), n_units, strata: Vec::new() })
+    }
+
+    /// The same, but each unit is replaced by one of its own stratum (task, dataset): every resample then has as many
+    /// units of each stratum as the data. That is right where the mix of strata is fixed by design, and gives narrower
+    /// intervals than it should where the mix itself is a sample.
+    ///
+    /// `strata` gives each query its stratum, `[n_queries]`, any numbers. A unit of several strata belongs to that of its
+    /// first query. A stratum of one unit never varies.
+    ///
+    /// # Errors
+    ///
+    /// If there is not one stratum per query.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use pointsman_metrics::Resampler;
+    ///
+    /// let counts = Resampler::new(5, 42)?.stratified(&[0, 0, 0, 1, 1])?.counts(7);
+    /// assert_eq!((counts[..3].iter().sum::<f64>(), counts[3..].iter().sum::<f64>()), (3.0, 2.0));
+    /// # Ok::<(), pointsman_metrics::MetricsError>(())
+    /// ```
+    pub fn stratified(mut self, strata: &[u32]) -> Result<Self, MetricsError> {
+        check_length("strata", strata.len(), self.n_queries)?;
+        let mut members: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+        let mut seen = vec![false; self.n_units];
+        for (query, &stratum) in (0_u32..).zip(strata) {
+            let unit = self.unit.as_ref().map_or(query, |unit| unit[query as usize]);
+            if !std::mem::replace(&mut seen[unit as usize], true) {
+                members.entry(stratum).or_default().push(unit);
+            }
+        }
+        self.strata = members.into_values().collect();
+        Ok(self)
     }
 
     /// Number of queries n.
@@ -73,8 +111,15 @@ impl Resampler {
     pub fn counts(&self, index: u64) -> Vec<f64> {
         let mut rng = fastrand::Rng::with_seed(mix(self.seed, index));
         let mut drawn = vec![0.0; self.n_units];
-        for _ in 0..self.n_units {
-            drawn[rng.usize(..self.n_units)] += 1.0;
+        if self.strata.is_empty() {
+            for _ in 0..self.n_units {
+                drawn[rng.usize(..self.n_units)] += 1.0;
+            }
+        }
+        for stratum in &self.strata {
+            for _ in stratum {
+                drawn[stratum[rng.usize(..stratum.len())] as usize] += 1.0;
+            }
         }
         match &self.unit {
             None => drawn,
@@ -197,6 +242,21 @@ fn mix(seed: u64, index: u64) -> u64 {
 #[expect(clippy::float_cmp, reason = "expected values are exact in binary")]
 mod tests {
     use super::*;
+
+    #[test]
+    fn strata_keep_their_size_and_groups_stay_whole() {
+        let groups = Resampler::grouped(vec![0, 0, 1, 2, 2, 3], 5).expect("queries");
+        let draws = groups.stratified(&[9, 9, 9, 4, 4, 4]).expect("one stratum per query");
+        let mut varied = false;
+        for index in 0..50 {
+            let counts = draws.counts(index);
+            assert!(counts[0] == counts[1] && counts[3] == counts[4]);
+            assert!(counts[0] + counts[2] == 2.0 && counts[3] + counts[5] == 2.0);
+            varied |= counts[0] != 1.0;
+        }
+        assert!(varied);
+        assert!(Resampler::new(3, 1).expect("queries").stratified(&[0]).is_err());
+    }
 
     #[test]
     fn counts_depend_on_seed_and_index_only() {

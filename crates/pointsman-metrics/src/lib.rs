@@ -39,8 +39,9 @@
 //! | [`calibration`] | the reliability diagram |
 //! | [`bootstrap`] | paired, seeded resampling and percentile intervals |
 //! | [`mean_interval`] | Wilson's interval of a mean score |
+//! | [`off_policy`] | what a router would have earned on logged traffic: IPS, SNIPS, doubly robust |
 //! | [`power`] | the smallest difference that a number of queries can show |
-//! | [`compat`] | numbers as `RouterBench`, `RouteLLM` and `RouterArena` compute them |
+//! | [`compat`] | numbers as `RouterBench`, `RouteLLM`, `RouterArena`, CARROT, `LLMRouterBench`, `RouterEval` and `EmbedLLM` compute them |
 
 #![forbid(unsafe_code)]
 
@@ -52,6 +53,7 @@ pub mod compat;
 pub mod deferral;
 mod error;
 pub mod mean_interval;
+pub mod off_policy;
 pub mod pgr;
 pub mod power;
 

@@ -45,6 +45,30 @@ pub fn queries_needed(sd: f64, difference: f64) -> Option<u64> {
     valid.then(|| (n as u64).max(1))
 }
 
+/// Holm's adjusted p-values of several tests, in the order given: the least level at which each is still significant with
+/// the chance of any false finding kept below it. NaN stays NaN and counts as no test.
+///
+/// # References
+///
+/// Holm, *A Simple Sequentially Rejective Multiple Test Procedure*, 1979.
+///
+/// # Examples
+///
+/// ```
+/// assert_eq!(pointsman_metrics::power::holm(&[0.01, 0.04, 0.03]), [0.03, 0.06, 0.06]);
+/// ```
+pub fn holm(p_values: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..p_values.len()).filter(|&i| !p_values[i].is_nan()).collect();
+    order.sort_by(|&a, &b| p_values[a].total_cmp(&p_values[b]));
+    let mut adjusted = p_values.to_vec();
+    let mut floor: f64 = 0.0;
+    for (rank, &i) in order.iter().enumerate() {
+        floor = floor.max((p_values[i] * (order.len() - rank) as f64).min(1.0));
+        adjusted[i] = floor;
+    }
+    adjusted
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -55,6 +79,14 @@ mod tests {
         let n = usize::try_from(n).expect("small");
         assert!(detectable_difference(0.31, n).expect("defined") <= 0.02);
         assert!(detectable_difference(0.31, n - 1).expect("defined") > 0.02);
+    }
+
+    #[test]
+    fn adjusted_p_values_never_fall_and_stay_below_one() {
+        let adjusted = holm(&[0.5, 0.001, f64::NAN, 0.6]);
+        assert_eq!((adjusted[0], adjusted[1], adjusted[3]), (1.0, 0.003, 1.0));
+        assert!(adjusted[2].is_nan());
+        assert!(holm(&[]).is_empty());
     }
 
     #[test]

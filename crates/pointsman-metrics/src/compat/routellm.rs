@@ -5,15 +5,44 @@
 //! Ong et al., *`RouteLLM`*, 2024, arXiv:2406.18665; code: `routellm/evals/evaluate.py` at
 //! <https://github.com/lm-sys/RouteLLM/tree/0b64fdafe049e596a3f5657c219329f24af24198>.
 
-use crate::bootstrap::quantile_of_sorted;
 use crate::error::{MetricsError, check_finite, check_length};
+
+/// Its upper bound at a share of strong calls: mean quality if calls went first where the strong model alone is right.
+///
+/// It never charges the queries that only the weak model gets right, so an APGR computed from it passes 1. Quality is 0 or
+/// 1 (a value counts as right at 1), `[n_queries]` each; `share` is in `[0, 1]`.
+///
+/// # Errors
+///
+/// If lengths differ or nothing is given.
+///
+/// # Examples
+///
+/// ```
+/// use pointsman_metrics::compat::routellm::optimal_quality;
+///
+/// let (strong, weak) = ([1.0, 1.0, 0.0, 1.0], [0.0, 0.0, 1.0, 1.0]);
+/// assert_eq!(optimal_quality(&strong, &weak, 0.25)?, 0.75);
+/// assert_eq!(optimal_quality(&strong, &weak, 1.0)?, 1.0); // though the strong model alone has 0.75
+/// # Ok::<(), pointsman_metrics::MetricsError>(())
+/// ```
+pub fn optimal_quality(strong: &[f64], weak: &[f64], share: f64) -> Result<f64, MetricsError> {
+    check_finite("strong quality", strong)?;
+    check_finite("weak quality", weak)?;
+    check_finite("share", &[share])?;
+    check_length("weak quality", weak.len(), strong.len())?;
+    let n = strong.len() as f64;
+    let right = weak.iter().filter(|w| **w >= 1.0).count() as f64;
+    let gained = strong.iter().zip(weak).filter(|(s, w)| **s >= 1.0 && **w < 1.0).count() as f64;
+    Ok((right + gained.min(n * share)) / n)
+}
 
 /// APGR and CPT as `RouteLLM`'s evaluation prints them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct QuantileCurve {
     /// Share of strong calls, ascending.
     share: Vec<f64>,
-    /// Mean quality at each share.
+    /// Mean quality at each share, in percent as the original counts it: [`Self::cpt`] depends on the last bit.
     quality: Vec<f64>,
     weak: f64,
     strong: f64,
@@ -38,8 +67,7 @@ impl QuantileCurve {
         let n = scores.len() as f64;
         let mut sorted = scores.to_vec();
         sorted.sort_by(f64::total_cmp);
-        let mut thresholds: Vec<f64> =
-            (0..=10).map(|tenth| quantile_of_sorted(&sorted, f64::from(tenth) / 10.0)).collect();
+        let mut thresholds: Vec<f64> = (0_u8..=10).map(|tenth| quantile(&sorted, level(tenth))).collect();
         thresholds.dedup();
         let last = thresholds.len() - 1;
         let mut points: Vec<(f64, f64)> = thresholds
@@ -52,12 +80,12 @@ impl QuantileCurve {
                     sums.0 += f64::from(u8::from(is_strong));
                     sums.1 += if is_strong { strong[i] } else { weak[i] };
                 }
-                (sums.0 / n, sums.1 / n)
+                (sums.0 / n, percent(sums.1, n))
             })
             .collect();
         points.sort_by(|a, b| a.0.total_cmp(&b.0));
         let (share, quality) = points.into_iter().unzip();
-        let mean = |v: &[f64]| v.iter().sum::<f64>() / n;
+        let mean = |v: &[f64]| percent(v.iter().sum::<f64>(), n);
         Ok(Self { share, quality, weak: mean(weak), strong: mean(strong) })
     }
 
@@ -104,7 +132,8 @@ impl QuantileCurve {
             return Some(y[0]);
         }
         let j = interval_of(level, x);
-        if j == last {
+        #[expect(clippy::float_cmp, reason = "numpy asks just that")]
+        if j == last || x[j] == level {
             return Some(y[j]);
         }
         let slope = (y[j + 1] - y[j]) / (x[j + 1] - x[j]);
@@ -135,6 +164,29 @@ fn interval_of(key: f64, x: &[f64]) -> usize {
     low - 1
 }
 
+fn percent(sum: f64, n: f64) -> f64 {
+    sum / n * 100.0
+}
+
+/// The level of `pd.qcut`'s k-th of eleven quantiles: k · 0.1, raised to the next float where that is no exact tenth.
+fn level(tenth: u8) -> f64 {
+    let level = f64::from(tenth) * 0.1;
+    #[expect(clippy::float_cmp, reason = "pandas asks just that")]
+    let exact = level * 10.0 == f64::from(tenth);
+    if exact { level } else { level.next_up() }
+}
+
+/// numpy's linear quantile to the last bit: a query whose score *is* the threshold falls on one side or the other by it.
+fn quantile(sorted: &[f64], level: f64) -> f64 {
+    let last = sorted.len() - 1;
+    let position = (level * last as f64).min(last as f64);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 <= position <= last")]
+    let below = position.floor() as usize;
+    let (a, b) = (sorted[below], sorted[(below + 1).min(last)]);
+    let t = position - position.floor();
+    if t >= 0.5 { b - (b - a) * (1.0 - t) } else { a + (b - a) * t }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,8 +196,9 @@ mod tests {
         let scores: Vec<f64> = (0..=10).map(f64::from).collect();
         let c = QuantileCurve::new(&scores, &[1.0; 11], &[0.0; 11]).expect("valid");
         let shares: Vec<f64> = c.share.iter().map(|s| (s * 11.0).round()).collect();
-        // The last threshold sends none, the one before still two: one strong call is never evaluated.
-        assert_eq!(shares, [0.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0]);
+        // The last threshold sends none, the one before still two: one strong call is never evaluated. Three tenths, six
+        // and seven lie a bit above, so the scores 3, 6 and 7 miss their own threshold.
+        assert_eq!(shares, [0.0, 2.0, 3.0, 3.0, 4.0, 6.0, 7.0, 7.0, 9.0, 10.0, 11.0]);
     }
 
     #[test]

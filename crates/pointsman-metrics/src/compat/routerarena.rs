@@ -1,8 +1,12 @@
-//! `RouterArena`: its score of accuracy and cost.
+//! `RouterArena`: its score of accuracy and cost, optimality of selections, and robustness.
 //!
 //! # References
 //!
-//! *`RouterArena`*, 2025, `router_evaluation/compute_scores.py` of its repository.
+//! *`RouterArena`*, 2025; code: `router_evaluation/compute_scores.py` at
+//! <https://github.com/RouteWorks/RouterArena/tree/4714a9ad73e897a1241e73a86c9297fed2e871d8>; optimality as in its pull
+//! request 97.
+
+use crate::error::{MetricsError, check_finite, check_length};
 
 /// Cost at which the cost term is 0, USD per 1,000 queries.
 pub const COST_MAX: f64 = 200.0;
@@ -53,6 +57,98 @@ pub fn score(accuracy: f64, cost: f64) -> Option<f64> {
     if c == 0.0 { Some(0.0) } else { combine(accuracy, c) }
 }
 
+/// Its input to [`score_compat`]: mean accuracy, and cost per 1,000 queries, the sum of positive costs over *all* queries.
+///
+/// `None` without queries.
+///
+/// # Examples
+///
+/// ```
+/// use pointsman_metrics::compat::routerarena::accuracy_and_cost;
+///
+/// assert_eq!(accuracy_and_cost(&[1.0, 0.5], &[0.002, 0.0]), Some((0.75, 1.0)));
+/// ```
+pub fn accuracy_and_cost(accuracy: &[f64], cost: &[f64]) -> Option<(f64, f64)> {
+    let n = accuracy.len() as f64;
+    let total: f64 = cost.iter().filter(|c| **c > 0.0).sum();
+    (n > 0.0).then(|| (accuracy.iter().sum::<f64>() / n, 1_000.0 * total / n))
+}
+
+/// How near a router's choices come to the oracle's, the cheapest model that is wholly right.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Optimality {
+    /// `Opt.Sel`: share of the queries with an oracle on which the router was right and chose the oracle's model.
+    pub selection: f64,
+    /// `Opt.Acc`: the router's summed accuracy / the oracle's, on those queries.
+    pub accuracy: f64,
+    /// `Opt.Cost`: the oracle's cost / the router's, summed over those where the router was right; `None` if it never
+    /// was, or at no cost.
+    pub cost: Option<f64>,
+}
+
+/// Computes them from outcomes `[n, n_models]` and the chosen model of each query, `[n]`. Queries that the router answered
+/// with neither accuracy nor cost are passed over. `Ok(None)` if no query has an oracle.
+///
+/// # Errors
+///
+/// If lengths differ, nothing is given, a value is not finite, or a choice is no model.
+///
+/// # Examples
+///
+/// ```
+/// use pointsman_metrics::compat::routerarena::optimality;
+///
+/// let (accuracy, cost) = ([1.0, 1.0, 0.0, 1.0], [0.1, 0.4, 0.1, 0.4]);
+/// let o = optimality(&accuracy, &cost, &[1, 1], 2)?.expect("both have an oracle");
+/// assert_eq!((o.selection, o.accuracy, o.cost), (0.5, 1.0, Some(0.625)));
+/// # Ok::<(), pointsman_metrics::MetricsError>(())
+/// ```
+pub fn optimality(
+    accuracy: &[f64],
+    cost: &[f64],
+    choices: &[u32],
+    n_models: usize,
+) -> Result<Option<Optimality>, MetricsError> {
+    super::check_matrices(accuracy, cost, n_models)?;
+    check_length("choices", choices.len(), accuracy.len() / n_models)?;
+    check_finite("cost", cost)?;
+    if let Some(position) = choices.iter().position(|&c| c as usize >= n_models) {
+        let value = f64::from(choices[position]);
+        return Err(MetricsError::OutOfRange { what: "choice", position, value, domain: "[0, n_models)" });
+    }
+    let (mut n, mut hits, mut ours, mut oracles, mut paid, mut needed) = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0);
+    for (row, &choice) in choices.iter().enumerate() {
+        let (a, c) = (&accuracy[row * n_models..(row + 1) * n_models], &cost[row * n_models..(row + 1) * n_models]);
+        let chosen = choice as usize;
+        let oracle = (0..n_models).filter(|&m| a[m] >= 1.0).min_by(|&x, &y| c[x].total_cmp(&c[y]));
+        let Some(oracle) = oracle.filter(|_| a[chosen] != 0.0 || c[chosen] != 0.0) else { continue };
+        n += 1.0;
+        ours += a[chosen];
+        oracles += a[oracle];
+        if a[chosen] >= 1.0 {
+            hits += f64::from(u8::from(chosen == oracle));
+            paid += c[chosen];
+            needed += c[oracle];
+        }
+    }
+    Ok((n > 0.0).then(|| Optimality {
+        selection: hits / n,
+        accuracy: ours / oracles,
+        cost: (paid > 0.0).then(|| needed / paid),
+    }))
+}
+
+/// Robustness: share of queries whose choice stays the same when the prompt is perturbed. `None` without queries.
+///
+/// # Panics
+///
+/// If the lists differ in length.
+pub fn robustness(choices: &[u32], perturbed: &[u32]) -> Option<f64> {
+    assert_eq!(choices.len(), perturbed.len(), "one perturbed choice per choice");
+    let same = choices.iter().zip(perturbed).filter(|(a, b)| a == b).count();
+    (!choices.is_empty()).then(|| same as f64 / choices.len() as f64)
+}
+
 fn cost_term(cost: f64) -> f64 {
     (COST_MAX.log2() - cost.log2()) / (COST_MAX.log2() - COST_MIN.log2())
 }
@@ -81,6 +177,23 @@ mod tests {
         assert_eq!(score(0.0, COST_MAX), Some(0.0));
         assert_eq!(score(1.0, COST_MIN), Some(1.0));
         assert!(score_compat(0.7, 300.0).expect("finite") < 0.0);
+    }
+
+    #[test]
+    fn queries_nobody_solves_or_that_failed_are_passed_over() {
+        // No oracle; a failed call (no accuracy, no cost); wrong at a cost; right and cheapest.
+        let accuracy = [0.5, 0.5, 0.0, 1.0, 0.0, 1.0, 1.0, 0.0];
+        let cost = [0.1, 0.2, 0.0, 0.2, 0.1, 0.2, 0.1, 0.2];
+        let o = optimality(&accuracy, &cost, &[0, 0, 0, 0], 2).expect("valid").expect("an oracle");
+        assert_eq!(o, Optimality { selection: 0.5, accuracy: 0.5, cost: Some(1.0) });
+        assert_eq!(optimality(&[0.5], &[0.1], &[0], 1), Ok(None));
+        assert!(optimality(&[0.5], &[0.1], &[1], 1).is_err());
+    }
+
+    #[test]
+    fn robustness_counts_what_stays() {
+        assert_eq!(robustness(&[0, 1, 1, 0], &[0, 1, 0, 0]), Some(0.75));
+        assert_eq!(robustness(&[], &[]), None);
     }
 
     #[test]

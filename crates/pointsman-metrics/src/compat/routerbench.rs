@@ -18,7 +18,7 @@ use crate::error::MetricsError;
 /// inner one; finally each point below its predecessor is dropped, in one pass. O(s³).
 ///
 /// DIFFERENCE: points of equal cost are taken in the order given; the original sorts with numpy's default, which
-/// keeps that order only up to sixteen points.
+/// keeps that order or not by numpy's version and the machine's instruction set, and its hull changes with it.
 ///
 /// # Errors
 ///
