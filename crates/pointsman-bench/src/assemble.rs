@@ -8,6 +8,8 @@ use pointsman_evals::text::normalise;
 use pointsman_metrics::calibration::reliability;
 use pointsman_metrics::classification::{auc, brier, ece, ece_floor};
 use pointsman_metrics::compat::routerbench::{aiq_compat, aiq_paper};
+use pointsman_metrics::mean_interval::Z_95;
+use pointsman_metrics::power::{detectable_difference, holm, queries_needed};
 use pointsman_metrics::{DeferralCurve, Point};
 
 use crate::contest::{Contest, hash, prompt_text};
@@ -16,8 +18,8 @@ use crate::error::Error;
 use crate::measure::{Figures, LEVEL, Measurement, equal_quality_setting, pair_order};
 use crate::options::{BenchOptions, PromptListing};
 use crate::report::{
-    BenchReport, CurvePointReport, EqualQualityReport, IntervalReport, NoiseReport, Pair, PairedReport, PromptReport,
-    ReliabilityReport, RouterReport, SingleReport, TaskReport,
+    BenchReport, CurvePointReport, EqualQualityReport, IntervalReport, NoiseReport, Pair, PairedReport, PowerReport,
+    PromptReport, ReliabilityReport, RouterReport, SingleReport, TaskReport,
 };
 use crate::verdict::verdict;
 
@@ -67,6 +69,7 @@ pub(crate) fn report(inputs: &Inputs<'_, '_>) -> Result<BenchReport, Error> {
             .iter()
             .find(|p| p.b == "zero_router" && p.metric == "aiq")
             .and_then(|p| p.smallest_detectable),
+        power: power(&paired, contest.n_queries()),
         singles: singles(contest),
         routers,
         paired,
@@ -75,6 +78,7 @@ pub(crate) fn report(inputs: &Inputs<'_, '_>) -> Result<BenchReport, Error> {
             PromptListing::Omitted => None,
             PromptListing::Included => Some(prompts(contest, entrants)?),
         },
+        controls: None,
         verdict: String::new(),
     };
     report.verdict = verdict(&report);
@@ -200,7 +204,7 @@ fn paired(entrants: &[Entrant], measurement: &Measurement) -> Vec<PairedReport> 
     type Figure = fn(&Figures) -> Option<f64>;
     let metrics: [(&'static str, Figure); 2] = [("aiq", |f| f.aiq), ("quality_max", |f| f.quality_max)];
     let is_ours = |e: &Entrant| e.kind != RouterKind::Baseline && !e.optimistic;
-    let mut pairs = Vec::new();
+    let mut pairs: Vec<PairedReport> = Vec::new();
     for (a, ours) in entrants.iter().enumerate().filter(|(_, e)| is_ours(e)) {
         for (b, baseline) in entrants.iter().enumerate().filter(|(_, e)| e.kind == RouterKind::Baseline) {
             for (metric, figure) in metrics {
@@ -213,11 +217,34 @@ fn paired(entrants: &[Entrant], measurement: &Measurement) -> Vec<PairedReport> 
                     low: interval.map(|i| i.low),
                     high: interval.map(|i| i.high),
                     smallest_detectable: interval.map(|i| i.half_width()),
+                    // An interval of no width (a router that is the baseline) has nothing to test.
+                    p: interval.filter(|i| i.half_width() > 0.0).and_then(|_| measurement.p_value(a, b, figure)),
+                    p_adjusted: None,
                 });
             }
         }
     }
+    for (metric, _) in metrics {
+        let of_metric: Vec<usize> = (0..pairs.len()).filter(|&i| pairs[i].metric == metric).collect();
+        let p_values: Vec<f64> = of_metric.iter().map(|&i| pairs[i].p.unwrap_or(f64::NAN)).collect();
+        for (&i, adjusted) in of_metric.iter().zip(holm(&p_values)) {
+            pairs[i].p_adjusted = Some(adjusted).filter(|p| p.is_finite());
+        }
+    }
     pairs
+}
+
+/// The width of an interval tells the spread of a single prompt's difference, hence what more prompts would show.
+fn power(paired: &[PairedReport], n: usize) -> Option<PowerReport> {
+    /// One point of quality: what most people would call worth having.
+    const DIFFERENCE: f64 = 0.01;
+    let against_mix = paired.iter().find(|p| p.b == "zero_router" && p.metric == "aiq")?;
+    let sd = against_mix.smallest_detectable.filter(|half| *half > 0.0)? / Z_95 * (n as f64).sqrt();
+    Some(PowerReport {
+        detectable: detectable_difference(sd, n)?,
+        difference: DIFFERENCE,
+        queries_needed: queries_needed(sd, DIFFERENCE)?,
+    })
 }
 
 fn tasks(contest: &Contest<'_>, entrants: &[Entrant]) -> Vec<TaskReport> {

@@ -8,11 +8,13 @@
 //! | `zero_router` | a random mix of the two neighbouring single models on the hull of all | train |
 //! | `task_table` | argmax of λ·q − c, both means of the prompt's task | train, λ out-of-fold |
 //! | `knn` | argmax of λ·q − c, q the mean of the 100 most similar training prompts | train, λ out-of-fold |
+//! | `cascade` | the cheapest, and on while the answer is not expected to be good enough | train, threshold out-of-fold |
 //! | `oracle` | argmax of λ·q − c with the true outcomes: the ceiling, not a router | the evaluated outcomes |
 //!
 //! Ties go to the cheapest by belief, then to the first in catalogue order. λ runs over zero, infinity and a
 //! geometric grid scaled by the spread of the models' mean costs.
 
+mod cascade;
 mod knn;
 mod task_table;
 
@@ -25,25 +27,38 @@ use crate::sweep::{Beliefs, lambda_grid, points, swept_choices};
 
 const NO_TRAIN: &str = "no training rows for this pool";
 
+/// How many there are.
+pub(crate) const N_BASELINES: usize = 9;
+
 /// All baselines, in the order of the report. `progress` is told which one is next.
 pub(crate) fn all(contest: &Contest<'_>, mut progress: impl FnMut(&str)) -> Result<Vec<Entrant>, Error> {
     type Build = fn(&Contest<'_>) -> Result<Entrant, Error>;
-    let list: [(&str, Build); 8] = [
+    let simple: [(&str, Build); 6] = [
         ("random", random),
         ("cheapest", |c| by_cost(c, "cheapest", c.cheapest)),
         ("dearest", |c| by_cost(c, "dearest", c.dearest)),
         ("best_single", best_single),
         ("zero_router", zero_router),
         ("task_table", |c| with_train(c, "task_table", task_table::entrant)),
-        ("knn", |c| with_train(c, "knn", knn::entrant)),
-        ("oracle", oracle),
     ];
-    list.iter()
-        .map(|(name, build)| {
-            progress(name);
-            build(contest)
-        })
-        .collect()
+    let mut all = Vec::with_capacity(N_BASELINES);
+    for (name, build) in simple {
+        progress(name);
+        all.push(build(contest)?);
+    }
+    progress("knn");
+    if let Some(train) = &contest.train {
+        let neighbours = knn::neighbours(contest, train)?;
+        all.push(knn::entrant(contest, train, &neighbours)?);
+        progress("cascade");
+        all.push(cascade::entrant(contest, train, &neighbours)?);
+    } else {
+        all.extend(["knn", "cascade"].map(|name| Entrant::absent(name, RouterKind::Baseline, NO_TRAIN)));
+    }
+    progress("oracle");
+    all.push(oracle(contest)?);
+    debug_assert_eq!(all.len(), N_BASELINES);
+    Ok(all)
 }
 
 fn with_train(

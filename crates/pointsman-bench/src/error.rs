@@ -46,6 +46,23 @@ pub enum Error {
         /// The value given.
         got: String,
     },
+    /// No logged decision says with which probability it was made.
+    #[error("split `{split}`: expected outcomes with a `propensity` in (0, 1] and a cost, got none among {rows} rows")]
+    NoPropensity {
+        /// Name of the split.
+        split: String,
+        /// Rows of it.
+        rows: usize,
+    },
+    /// A control cannot be run on this log; becomes a note of the report.
+    #[error("control: {needs}")]
+    NoControl {
+        /// What it needs.
+        needs: &'static str,
+    },
+    /// A control's router could not be trained.
+    #[error("control: a router cannot be trained")]
+    Training(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A router knows no model of the pool.
     #[error("router `{router}`: expected at least one model of the pool, it knows {}", list(models))]
     NoCommonModel {
@@ -158,8 +175,15 @@ impl Error {
     /// What to do about it, where one thing helps most.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::EmptyPool { .. } => Some("give prices with --prices, or lower --min-coverage"),
+            Self::EmptyPool { .. } => Some(
+                "give prices with --prices, or lower --min-coverage; --off-policy estimates from a log in which only the \
+                 chosen model was run",
+            ),
             Self::EmptySplit { .. } => Some("narrow the pool with --models, or name another --split"),
+            Self::NoPropensity { .. } => Some(
+                "the probability with which the logging policy chose the model belongs in the column `propensity`; without \
+                 it nothing can be estimated from choices alone",
+            ),
             Self::Missing { .. } => Some("--allow-partial fills the gaps with the best single model"),
             Self::UnknownModel { .. } => Some("restrict the pool with --models, or rename the model in the file"),
             _ => None,
@@ -198,6 +222,10 @@ mod tests {
             (
                 Error::EmptyPool { min_coverage: 0.9 },
                 "pool: expected at least one model with a cost and a coverage of 0.9, got none",
+            ),
+            (
+                Error::NoPropensity { split: "test".to_owned(), rows: 7 },
+                "split `test`: expected outcomes with a `propensity` in (0, 1] and a cost, got none among 7 rows",
             ),
             (
                 Error::EmptySplit { split: "test".to_owned(), n_models: 3 },

@@ -30,6 +30,8 @@
 //! | [`wording`] | numbers as people write them |
 //! | [`verdict`](mod@verdict) | the finding in one plain sentence |
 //! | [`html`] | the report as one self-contained page |
+//! | [`controls`] | whether a result means what it seems to: shuffles, leakage, learning curve, … |
+//! | [`off_policy`] | estimates from traffic in which only the chosen model was run |
 //! | [`inspection`] | whether routing can pay, before anything is trained |
 //! | `contest` | pool, evaluated and training outcomes |
 //! | `baselines`, `router`, `external` | the routers |
@@ -43,6 +45,7 @@
 mod assemble;
 mod baselines;
 mod contest;
+pub mod controls;
 mod entrant;
 mod error;
 mod external;
@@ -50,6 +53,7 @@ pub mod html;
 pub mod inspection;
 mod measure;
 mod near_duplicates;
+pub mod off_policy;
 pub mod options;
 pub mod report;
 mod router;
@@ -72,7 +76,7 @@ use crate::entrant::Entrant;
 
 pub use entrant::RouterKind;
 pub use error::Error;
-pub use options::{BenchOptions, PredictionCoverage, Progress, PromptListing, RouterEntry};
+pub use options::{BenchOptions, PredictionCoverage, Progress, PromptListing, RouterEntry, Strata};
 pub use report::{BenchReport, RouterReport};
 pub use verdict::verdict;
 
@@ -94,11 +98,11 @@ pub fn run(
     options.validate()?;
     let contest = Contest::new(log, options)?;
     let pair = pair(&contest, options)?;
-    let resampler = resampler(&contest, options.seed)?;
+    let resampler = resampler(&contest, options)?;
 
     let mut baseline = 0;
     let baselines = baselines::all(&contest, |name| {
-        progress(&Progress { stage: name, done: baseline, total: 8 });
+        progress(&Progress { stage: name, done: baseline, total: baselines::N_BASELINES });
         baseline += 1;
     })?;
     let mut names = Names::new(&baselines);
@@ -153,27 +157,37 @@ struct Draws {
     unit: &'static str,
 }
 
-/// Prompts are drawn one by one, unless the log groups them: prompts of one conversation are not independent.
-fn resampler(contest: &Contest<'_>, seed: u64) -> Result<Draws, Error> {
-    if contest.prompts().all(|p| p.group.is_none()) {
-        return Ok(Draws { draws: Resampler::new(contest.n_queries(), seed)?, unit: "prompts" });
+/// Prompts are drawn one by one, unless the log groups them (prompts of one conversation are not independent), and within
+/// their task where asked.
+fn resampler(contest: &Contest<'_>, options: &BenchOptions<'_>) -> Result<Draws, Error> {
+    let (draws, unit) = if contest.prompts().all(|p| p.group.is_none()) {
+        (Resampler::new(contest.n_queries(), options.seed)?, ["prompts", "prompts within tasks"])
+    } else {
+        let mut numbers = std::collections::HashMap::new();
+        let mut next = 0;
+        let groups = contest
+            .prompts()
+            .map(|prompt| {
+                let mut fresh = || {
+                    next += 1;
+                    next - 1
+                };
+                match &prompt.group {
+                    Some(group) => *numbers.entry(group.as_str()).or_insert_with(fresh),
+                    None => fresh(),
+                }
+            })
+            .collect();
+        (Resampler::grouped(groups, options.seed)?, ["groups", "groups within tasks"])
+    };
+    match options.strata {
+        Strata::None => Ok(Draws { draws, unit: unit[0] }),
+        Strata::Task => {
+            // Prompts without a task are a stratum of their own.
+            let tasks: Vec<u32> = contest.prompts().map(|p| p.task.unwrap_or(u32::MAX)).collect();
+            Ok(Draws { draws: draws.stratified(&tasks)?, unit: unit[1] })
+        }
     }
-    let mut numbers = std::collections::HashMap::new();
-    let mut next = 0;
-    let groups = contest
-        .prompts()
-        .map(|prompt| {
-            let mut fresh = || {
-                next += 1;
-                next - 1
-            };
-            match &prompt.group {
-                Some(group) => *numbers.entry(group.as_str()).or_insert_with(fresh),
-                None => fresh(),
-            }
-        })
-        .collect();
-    Ok(Draws { draws: Resampler::grouped(groups, seed)?, unit: "groups" })
 }
 
 fn stem(path: &Path) -> String {

@@ -61,6 +61,22 @@ impl Measurement {
     }
 }
 
+impl Measurement {
+    /// Two-sided p-value of the difference a − b being zero, from the resamples: twice the share on the other side of zero,
+    /// counting the data themselves as one resample, so never below 2 / (resamples + 1). `None` where it has no interval.
+    pub(crate) fn p_value(&self, a: usize, b: usize, figure: impl Fn(&Figures) -> Option<f64>) -> Option<f64> {
+        let difference = |f: &[Figures]| Some(figure(&f[a])? - figure(&f[b])?);
+        difference(&self.base)?;
+        let (mut n, mut below, mut above) = (1.0, 1.0, 1.0);
+        for d in self.replicates.iter().filter_map(|r| difference(r)).filter(|d| d.is_finite()) {
+            n += 1.0;
+            below += f64::from(u8::from(d <= 0.0));
+            above += f64::from(u8::from(d >= 0.0));
+        }
+        (n > 1.0).then(|| (2.0 * f64::min(below, above) / n).min(1.0))
+    }
+}
+
 /// Measures all entrants. `pair` is (strong, weak).
 pub(crate) fn measure(
     contest: &Contest<'_>,

@@ -22,6 +22,8 @@ pub struct BenchOptions<'a> {
     pub resamples: usize,
     /// Seed of the bootstrap and of the simulated calibration floor.
     pub seed: u64,
+    /// Whether resamples keep the number of prompts of each task.
+    pub strata: Strata,
     /// Whether the report lists every prompt with its text and the routers' choices.
     pub prompts: PromptListing,
 }
@@ -34,6 +36,16 @@ pub enum PredictionCoverage {
     Complete,
     /// Missing prompts go to the best single model (chosen on train), and the report says how many.
     Partial,
+}
+
+/// What a resample keeps as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Strata {
+    /// Nothing: the mix of tasks is a sample too.
+    #[default]
+    None,
+    /// The number of prompts of each task: the mix is given, as in a benchmark of fixed parts.
+    Task,
 }
 
 /// Whether prompt texts enter the report.
@@ -76,6 +88,7 @@ impl Default for BenchOptions<'_> {
             coverage: PredictionCoverage::Complete,
             resamples: 1_000,
             seed: 1,
+            strata: Strata::None,
             prompts: PromptListing::Omitted,
         }
     }

@@ -7,6 +7,7 @@ use pointsman_metrics::Interval;
 use pointsman_metrics::mean_interval::Z_95;
 use serde::Serialize;
 
+use crate::controls::ControlsReport;
 use crate::entrant::RouterKind;
 
 /// Everything a benchmark found. Numbers that are undefined are null.
@@ -54,6 +55,8 @@ pub struct BenchReport {
     /// About the smallest difference in AIQ these data can show: half the width of the interval of the first compared
     /// router against the zero router.
     pub smallest_detectable: Option<f64>,
+    /// How many prompts it would take to see a difference of one point; null where nothing is compared.
+    pub power: Option<PowerReport>,
     /// Evaluated mean cost and quality of every single model.
     pub singles: Vec<SingleReport>,
     /// Every router measured: ours, others', baselines.
@@ -65,6 +68,9 @@ pub struct BenchReport {
     /// Prompts with their texts, only where asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prompts: Option<Vec<PromptReport>>,
+    /// Controls, only where asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub controls: Option<ControlsReport>,
     /// The finding in plain words.
     pub verdict: String,
 }
@@ -244,6 +250,22 @@ pub struct PairedReport {
     pub high: Option<f64>,
     /// Half the width of the interval: about the smallest difference these data can show.
     pub smallest_detectable: Option<f64>,
+    /// Two-sided p-value by the bootstrap, of this comparison alone.
+    pub p: Option<f64>,
+    /// The same by Holm's procedure over all comparisons of this metric in the report: where it is below 0.05, the chance
+    /// that *any* such finding is false stays below 5 %.
+    pub p_adjusted: Option<f64>,
+}
+
+/// What it takes to see a difference in AIQ between the first router and the best mix of single models, two-sided at 5 %.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct PowerReport {
+    /// True difference that these prompts show four times in five.
+    pub detectable: f64,
+    /// Difference asked about: one point.
+    pub difference: f64,
+    /// Prompts that show it four times in five, if more prompts are like these.
+    pub queries_needed: u64,
 }
 
 /// One task at λ → ∞.

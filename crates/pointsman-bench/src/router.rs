@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use pointsman::{Bound, Catalog, CatalogEntry, Limits, Objective, Policy, Scratch};
-use pointsman_evals::Prompt;
+use pointsman_evals::{EvalLog, Prompt};
 use pointsman_metrics::Point;
 
 use crate::contest::Contest;
@@ -59,7 +59,7 @@ pub(crate) fn entrant(
     let train_points: Option<Vec<Point>> = curve.iter().map(|(_, p)| p.filter(|_| whole_pool)).collect();
 
     let allow: Vec<String> = known.iter().map(|&m| router.models()[m].clone()).collect();
-    let catalog = catalog(contest, entry);
+    let catalog = catalog(contest.log, entry);
     let bounds = curve
         .iter()
         .map(|&(lambda, _)| {
@@ -143,9 +143,9 @@ fn route(
 }
 
 /// The artifact's catalogue, with the log's list prices where it has some: those are what outcomes were priced with.
-fn catalog(contest: &Contest<'_>, entry: &RouterEntry) -> Catalog {
+pub(crate) fn catalog(log: &EvalLog, entry: &RouterEntry) -> Catalog {
     let mut catalog = entry.router.default_catalog();
-    for (model, price) in &contest.log.prices {
+    for (model, price) in &log.prices {
         let price = pointsman::artifact::ListPrice {
             input_usd_per_mtok: price.input_usd_per_mtok,
             output_usd_per_mtok: price.output_usd_per_mtok,

@@ -16,7 +16,7 @@ const PER_DECADE: i32 = 8;
 const DECADES: i32 = 4;
 
 /// What a router believes, `[n, n_models]` each. NaN quality: the model is not known to the router.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Beliefs {
     pub(crate) quality: Vec<f64>,
     pub(crate) cost: Vec<f64>,

@@ -61,7 +61,10 @@ fn every_baseline_is_there_and_in_order() {
     let log = log(800, 400, 1);
     let report = bench(&log, &quick(), &[]).expect("valid");
     let names: Vec<&str> = report.routers.iter().map(|r| r.name.as_str()).collect();
-    assert_eq!(names, ["random", "cheapest", "dearest", "best_single", "zero_router", "task_table", "knn", "oracle"]);
+    assert_eq!(
+        names,
+        ["random", "cheapest", "dearest", "best_single", "zero_router", "task_table", "knn", "cascade", "oracle"]
+    );
     assert_eq!((report.n_queries, report.n_train), (400, 800));
     assert_eq!(
         (report.cheapest.as_str(), report.dearest.as_str(), report.best_single.as_deref()),
@@ -130,8 +133,8 @@ fn knowledge_of_the_task_beats_the_mix() {
     assert_eq!(r.kind, RouterKind::External);
     assert!(r.ece.expect("predictions") < 0.08 && r.ece_floor.expect("predictions") > 0.0);
     assert!(r.equal_quality.as_ref().expect("train rows").saving.value > 0.1);
-    // Two metrics against eight baselines.
-    assert_eq!(report.paired.len(), 16);
+    // Two metrics against nine baselines.
+    assert_eq!(report.paired.len(), 18);
 }
 
 #[test]
@@ -443,7 +446,7 @@ fn a_router_that_knows_part_of_the_pool_says_so() {
 fn parquet_predictions_read_like_csv() {
     use polars::prelude::{DataFrame, NamedFrom, ParquetWriter, Series};
 
-    let log = log(120, 80, 16);
+    let log = log(120, 80, 18);
     let dir = tempfile::tempdir().expect("a directory");
     let quality = |i: usize, m: usize| ((i * 13 + m * 29) % 17) as f64 / 17.0;
     let csv = quality_file(&dir, "a.csv", &log, |_| true, quality);

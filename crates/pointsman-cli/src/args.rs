@@ -231,6 +231,19 @@ pub(crate) struct Bench {
     /// Let a predictions file leave out prompts; they go to the best single model
     #[arg(long)]
     pub(crate) allow_partial: bool,
+    /// Controls to run too: leakage, shuffle, leave-task-out, leave-model-out, learning-curve, time-split, robustness, or
+    /// all; most train routers anew, with --effort quick
+    #[arg(long, value_name = "CONTROL,…", value_delimiter = ',')]
+    pub(crate) controls: Vec<String>,
+    /// Subsamples of each size of the learning curve
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub(crate) subsamples: usize,
+    /// Estimate from traffic in which only the chosen model was run; LOG needs `propensity`
+    #[arg(long, conflicts_with_all = ["predictions", "train_log", "pair", "html", "with_prompts", "stratify", "controls"])]
+    pub(crate) off_policy: bool,
+    /// Keep the number of prompts of each task in every resample
+    #[arg(long)]
+    pub(crate) stratify: bool,
     /// Bootstrap resamples behind every interval
     #[arg(long, value_name = "N", default_value_t = 1000)]
     pub(crate) resamples: usize,

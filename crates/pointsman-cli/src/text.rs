@@ -1,6 +1,9 @@
 //! Tables and sentences for people.
 
 use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
+use pointsman_bench::controls::{ControlsReport, LeftOutReport, TrialReport};
+use pointsman_bench::off_policy::OffPolicyReport;
+use pointsman_bench::report::IntervalReport;
 use pointsman_bench::{BenchReport, RouterKind, RouterReport};
 use pointsman_training::Summary;
 
@@ -137,8 +140,131 @@ pub(crate) fn bench_table(report: &BenchReport) -> String {
     let notes = routers.iter().filter_map(|router| Some(format!("{}: {}", router.name, router.note.as_ref()?)));
     lines.push(notes.collect::<Vec<_>>().join("; "));
     lines.extend(left_out(report));
+    if let Some(controls) = &report.controls {
+        lines.extend(controls_text(controls));
+    }
     lines.push(String::new());
     lines.extend(wrap(&report.verdict, 110).iter().map(strong));
+    lines.join("\n")
+}
+
+/// One line per control, two where it has several trials.
+fn controls_text(controls: &ControlsReport) -> Vec<String> {
+    let points = |i: &Option<IntervalReport>| {
+        i.as_ref().map_or_else(
+            || "undefined".to_owned(),
+            |i| format!("{:+.1} points [{:+.1}, {:+.1}]", 100.0 * i.value, 100.0 * i.low, 100.0 * i.high),
+        )
+    };
+    let mut lines = vec!["\nControls (AIQ over the zero router unless said; trained with --effort quick):".to_owned()];
+    if let Some(l) = &controls.leakage {
+        let without = l.without.as_ref().map_or_else(|| "none left".to_owned(), |t| points(&t.gain));
+        lines.push(format!(
+            "  leakage          {} of {} prompts are a training prompt's text, {} nearly; all {}, without them {without}",
+            l.exact,
+            l.n_queries,
+            l.near,
+            points(&l.all.gain)
+        ));
+    }
+    if let Some(t) = &controls.shuffle {
+        lines.push(format!("  shuffle          {}: nothing is there to learn, so zero within noise", points(&t.gain)));
+    }
+    if let Some(l) = &controls.leave_task_out {
+        let worst = worst(l, |t| t.quality_gain);
+        lines.push(format!(
+            "  leave-task-out   {} trials, mean {}; quality against the best single model, worst {worst}",
+            l.trials.len(),
+            points(&l.gain)
+        ));
+    }
+    if let Some(l) = &controls.leave_model_out {
+        lines.push(format!(
+            "  leave-model-out  {} trials, mean {}; worst {}",
+            l.trials.len(),
+            points(&l.gain),
+            worst(l, |t| t.gain)
+        ));
+    }
+    for s in controls.learning_curve.iter().flatten() {
+        lines.push(format!(
+            "  {:>6} prompts   {}; quality against the best single model {} ({} samples)",
+            s.n_train,
+            points(&s.gain),
+            points(&s.quality_gain),
+            s.subsamples
+        ));
+    }
+    if let Some(t) = &controls.time_split {
+        lines.push(format!("  time-split       {} on the latest {} prompts", points(&t.gain), t.n_queries));
+    }
+    if let Some(list) = &controls.robustness {
+        lines.push(
+            "  robustness       decisions that flip at `balanced`, and the points of quality that costs:".to_owned(),
+        );
+        for r in list {
+            let change = points(&r.quality_change);
+            lines.push(format!("    {:<18} {:>7}   {change}", r.perturbation, percent(r.flipped)));
+        }
+    }
+    lines.extend(controls.notes.iter().map(|note| format!("  not run          {note}")));
+    lines
+}
+
+/// The trial with the least figure, by name.
+fn worst(report: &LeftOutReport, figure: impl Fn(&TrialReport) -> Option<IntervalReport>) -> String {
+    report
+        .trials
+        .iter()
+        .filter_map(|(name, trial)| Some((name, figure(trial)?.value)))
+        .min_by(|a, b| a.1.total_cmp(&b.1))
+        .map_or_else(|| "undefined".to_owned(), |(name, value)| format!("{:+.1} without {name}", 100.0 * value))
+}
+
+/// Off-policy estimates as a table, with what happened on the logged traffic above it.
+pub(crate) fn off_policy_table(report: &OffPolicyReport) -> String {
+    let none = || "–".to_owned();
+    let quality = |i: &Option<IntervalReport>| {
+        i.as_ref().map_or_else(none, |i| format!("{:.3} [{:.3}, {:.3}]", i.value, i.low, i.high))
+    };
+    let rows = report
+        .policies
+        .iter()
+        .map(|p| {
+            vec![
+                p.name.clone(),
+                p.setting.to_owned(),
+                quality(&p.ips),
+                quality(&p.snips),
+                quality(&p.dr),
+                p.gain.map_or_else(none, |g| format!("{:+.3} [{:+.3}, {:+.3}]", g.value, g.low, g.high)),
+                p.cost.map_or_else(none, |c| usd_per_thousand(c.value)),
+                percent(p.agreement),
+                format!("{:.0}", p.effective_n),
+            ]
+        })
+        .collect();
+    let header = ["policy", "setting", "IPS", "SNIPS", "DR", "gain", "$ per 1,000", "agrees", "effective"];
+    let logged = &report.logged;
+    let mut lines = vec![
+        format!(
+            "{} logged decisions among {} models ({} without propensity or cost left out). What was chosen earned {:.3} \
+             [{:.3}, {:.3}]\nat {} per 1,000.\n",
+            report.n_decisions,
+            report.models.len(),
+            report.n_without,
+            logged.quality.value,
+            logged.quality.low,
+            logged.quality.high,
+            usd_per_thousand(logged.cost.value),
+        ),
+        table(&header, rows),
+        "\nEstimated mean quality with 95 % intervals: by inverse propensity, self-normalised, and doubly robust (with the\n\
+         router's own predictions). Gain: DR, else SNIPS, minus what was logged. Effective: as many unweighted decisions."
+            .to_owned(),
+    ];
+    let notes = report.policies.iter().filter_map(|p| Some(format!("{} {}: {}", p.name, p.setting, p.note.as_ref()?)));
+    lines.extend(notes);
     lines.join("\n")
 }
 

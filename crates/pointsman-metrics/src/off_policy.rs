@@ -165,6 +165,7 @@ fn domain(
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "expected values are exact in binary")]
 mod tests {
     use super::*;
 

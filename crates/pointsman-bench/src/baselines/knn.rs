@@ -30,7 +30,29 @@ const MAX_INDEX: usize = 50_000;
 /// Most training prompts over which λ is swept.
 const MAX_SWEEP: usize = 5_000;
 
-pub(super) fn entrant(contest: &Contest<'_>, train: &Training<'_>) -> Result<Entrant, Error> {
+/// Predictions of the neighbours, which the cascade goes by too.
+#[derive(Debug)]
+pub(super) struct Neighbours {
+    /// Training rows that [`Self::oof`] predicts, ascending.
+    pub(super) rows: Vec<usize>,
+    /// Out of fold, `[rows, n_models]`.
+    pub(super) oof: Beliefs,
+    /// `[n_queries, n_models]`.
+    pub(super) test: Beliefs,
+    n_indexed: usize,
+}
+
+pub(super) fn entrant(contest: &Contest<'_>, train: &Training<'_>, neighbours: &Neighbours) -> Result<Entrant, Error> {
+    let test = neighbours.test.clone();
+    let mut entrant = super::learned(contest, train, "knn", &neighbours.rows, &neighbours.oof, test)?;
+    entrant.notes.push(format!("{NEIGHBOURS} nearest by TF-IDF cosine"));
+    if neighbours.n_indexed < train.n_train() {
+        entrant.notes.push(format!("{} of {} training prompts indexed", neighbours.n_indexed, train.n_train()));
+    }
+    Ok(entrant)
+}
+
+pub(super) fn neighbours(contest: &Contest<'_>, train: &Training<'_>) -> Result<Neighbours, Error> {
     let k = contest.n_models();
     let prompts: Vec<_> = train.prompts().collect();
     // By hash of the id: a sample that does not depend on the order of ids.
@@ -77,12 +99,7 @@ pub(super) fn entrant(contest: &Contest<'_>, train: &Training<'_>) -> Result<Ent
 
     let oof = Beliefs { cost: train.cost.repeat(sweep.len()), quality: oof };
     let test = Beliefs { cost: train.cost.repeat(contest.n_queries()), quality: test };
-    let mut entrant = super::learned(contest, train, "knn", &sweep, &oof, test)?;
-    entrant.notes.push(format!("{NEIGHBOURS} nearest by TF-IDF cosine"));
-    if sample.len() < prompts.len() {
-        entrant.notes.push(format!("{} of {} training prompts indexed", sample.len(), prompts.len()));
-    }
-    Ok(entrant)
+    Ok(Neighbours { rows: sweep, oof, test, n_indexed: sample.len() })
 }
 
 /// Inverted index of unit vectors.

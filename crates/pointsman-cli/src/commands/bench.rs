@@ -3,15 +3,18 @@
 use std::path::{Path, PathBuf};
 
 use pointsman::Router;
-use pointsman_bench::{BenchOptions, BenchReport, PredictionCoverage, PromptListing, RouterEntry, html};
+use pointsman_bench::controls::{self, Control, ControlOptions, Trainer};
+use pointsman_bench::off_policy::{self, OffPolicyOptions};
+use pointsman_bench::{BenchOptions, BenchReport, PredictionCoverage, PromptListing, RouterEntry, Strata, html};
 use pointsman_evals::{EvalLog, Split};
+use pointsman_training::{Effort, RecipeSettings, fit};
 
 use crate::args::Bench;
 use crate::failure::unusable;
 use crate::files::{check_writable, write_whole};
 use crate::reading::{options, read_files, read_logs};
 use crate::terminal::{bar, print, say, show};
-use crate::text::bench_table;
+use crate::text::{bench_table, off_policy_table};
 
 pub(crate) fn run(args: &Bench) -> anyhow::Result<()> {
     let json_to_stdout = args.json.as_deref() == Some(Path::new("-"));
@@ -24,6 +27,9 @@ pub(crate) fn run(args: &Bench) -> anyhow::Result<()> {
     // Routers first: loading is quick and their faults should not wait for the log.
     let routers = args.router.iter().map(|path| entry(path)).collect::<anyhow::Result<Vec<_>>>()?;
     let log = read_logs(&args.log)?;
+    if args.off_policy {
+        return off_policy(args, &log, &routers);
+    }
     let train_log = match &args.train_log {
         Some(path) => Some(read_files(std::slice::from_ref(path), &options(&args.log.reading)?)?),
         None => None,
@@ -36,9 +42,23 @@ pub(crate) fn run(args: &Bench) -> anyhow::Result<()> {
         coverage: if args.allow_partial { PredictionCoverage::Partial } else { PredictionCoverage::Complete },
         resamples: args.resamples,
         seed: args.seed,
+        strata: if args.stratify { Strata::Task } else { Strata::None },
         prompts: if args.with_prompts { PromptListing::Included } else { PromptListing::Omitted },
     };
-    let report = measure(&log, &settings, routers, &args.predictions)?;
+    let controls = controls(&args.controls)?;
+    let subject = routers.first().cloned();
+    let mut report = measure(&log, &settings, routers, &args.predictions)?;
+    if !controls.is_empty() {
+        let options = ControlOptions { bench: &settings, controls: &controls, subsamples: args.subsamples };
+        let trainer = Quick { assume_output_tokens: args.log.reading.assume_output_tokens };
+        let progress_bar = bar("controls", 0);
+        report.controls = Some(controls::run(&log, &options, &trainer, subject.as_ref(), &mut |progress| {
+            progress_bar.set_message(progress.stage.to_owned());
+            progress_bar.set_length(progress.total as u64);
+            progress_bar.set_position(progress.done as u64);
+        })?);
+        progress_bar.finish_and_clear();
+    }
     if let Some(path) = &args.html {
         write_whole(path, html::render(&report)?.as_bytes())?;
         say(format_args!("wrote {}", path.display()));
@@ -51,6 +71,50 @@ pub(crate) fn run(args: &Bench) -> anyhow::Result<()> {
             show(bench_table(&report));
         }
         None => show(bench_table(&report)),
+    }
+    Ok(())
+}
+
+/// Trains for the controls: many times over, so quickly.
+struct Quick {
+    assume_output_tokens: f64,
+}
+
+impl Trainer for Quick {
+    fn fit(&self, log: &EvalLog) -> Result<Router, Box<dyn std::error::Error + Send + Sync>> {
+        let settings = RecipeSettings { effort: Effort::Quick, ..RecipeSettings::default() };
+        let trained = fit(log, &settings.validate()?, self.assume_output_tokens, &|_| ())?;
+        Ok(Router::from_bytes(&trained.bytes)?)
+    }
+}
+
+/// Names of controls, `all` among them.
+fn controls(names: &[String]) -> anyhow::Result<Vec<Control>> {
+    let mut controls = Vec::new();
+    for name in names {
+        match name.as_str() {
+            "all" => controls.extend(Control::ALL),
+            name => controls.push(name.parse::<Control>()?),
+        }
+    }
+    controls.sort_unstable();
+    controls.dedup();
+    Ok(controls)
+}
+
+/// Estimates from logged choices instead of measuring on full outcomes.
+fn off_policy(args: &Bench, log: &EvalLog, routers: &[RouterEntry]) -> anyhow::Result<()> {
+    let options =
+        OffPolicyOptions { split: Some(args.split.parse::<Split>()?), resamples: args.resamples, seed: args.seed };
+    let report = off_policy::run(log, &options, routers)?;
+    match args.json.as_deref() {
+        Some(path) if path == Path::new("-") => print(serde_json::to_string_pretty(&report)?),
+        Some(path) => {
+            write_whole(path, serde_json::to_string_pretty(&report)?.as_bytes())?;
+            say(format_args!("wrote {}", path.display()));
+            show(off_policy_table(&report));
+        }
+        None => show(off_policy_table(&report)),
     }
     Ok(())
 }

@@ -153,6 +153,7 @@ pub fn perf_gain(points: &[crate::Point], best_single: crate::Point) -> Option<f
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "expected values are exact in binary")]
 mod tests {
     use super::*;
     use crate::Point;
