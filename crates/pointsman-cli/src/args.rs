@@ -198,7 +198,7 @@ pub(crate) struct Train {
 }
 
 #[derive(Debug, Args)]
-#[command(group(ArgGroup::new("measured").required(true).multiple(true).args(["router", "predictions"])))]
+#[command(group(ArgGroup::new("measured").required(true).multiple(true).args(["router", "predictions", "off_policy"])))]
 #[command(after_help = "Examples:
   pointsman bench log.parquet --router router.safetensors
   pointsman bench log.parquet --router a.safetensors --router b.safetensors --html report.html --json report.json
