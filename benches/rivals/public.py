@@ -160,7 +160,7 @@ def carrot_knn(checkouts, data):
 
 
 def embedllm_mf(checkouts, data):
-    sys.modules["wandb"] = types.SimpleNamespace(log=lambda *a, **k: None, run=None, init=lambda *a, **k: None)
+    sys.modules["wandb"] = types.SimpleNamespace(log=lambda *a, **k: None, run=types.SimpleNamespace(summary={}))
     path = checkouts / "LLMRouterBench" / "baselines" / "EmbedLLM" / "algorithm" / "mf.py"
     with quiet():
         theirs = module(path, "embedllm_mf")

@@ -1,9 +1,11 @@
 //! Entrants and their figures, put together into a report.
 
 use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
 
 use rayon::prelude::*;
 
+use pointsman_evals::Reading;
 use pointsman_evals::text::normalise;
 use pointsman_metrics::calibration::reliability;
 use pointsman_metrics::classification::{auc, brier, ece, ece_floor};
@@ -18,9 +20,10 @@ use crate::error::Error;
 use crate::measure::{Figures, LEVEL, Measurement, equal_quality_setting, pair_order};
 use crate::options::{BenchOptions, PromptListing};
 use crate::report::{
-    BenchReport, CurvePointReport, EqualQualityReport, IntervalReport, NoiseReport, Pair, PairedReport, PowerReport,
-    PromptReport, ReliabilityReport, RouterReport, SingleReport, TaskReport,
+    BenchReport, CurvePointReport, DataReport, EqualQualityReport, IntervalReport, NoiseReport, Pair, PairedReport,
+    PowerReport, PromptReport, ReliabilityReport, RouterReport, SingleReport, TaskReport,
 };
+use crate::slices::slices;
 use crate::verdict::verdict;
 
 /// Simulations behind the calibration floor: its standard error is then below 2 % of it.
@@ -45,6 +48,7 @@ pub(crate) fn report(inputs: &Inputs<'_, '_>) -> Result<BenchReport, Error> {
     let routers =
         (0..entrants.len()).map(|e| router(inputs, e, compat[e], &all_points[e])).collect::<Result<Vec<_>, _>>()?;
     let paired = paired(entrants, measurement);
+    let (slices, failures) = slices(contest, entrants)?;
     let mut report = BenchReport {
         n_queries: contest.n_queries(),
         n_train: contest.train.as_ref().map_or(0, crate::contest::Training::n_train),
@@ -74,6 +78,9 @@ pub(crate) fn report(inputs: &Inputs<'_, '_>) -> Result<BenchReport, Error> {
         routers,
         paired,
         tasks: tasks(contest, entrants),
+        slices,
+        failures,
+        data: data(&contest.log.reading),
         prompts: match options.prompts {
             PromptListing::Omitted => None,
             PromptListing::Included => Some(prompts(contest, entrants)?),
@@ -137,6 +144,7 @@ fn router(inputs: &Inputs<'_, '_>, e: usize, compat: Option<f64>, all_points: &[
         call_share: entrant.choices.as_ref().map(|c| call_share(contest, &c.max_shares)),
         abstained: entrant.abstained,
         cost_error: entrant.cost_error,
+        origin: entrant.origin.clone(),
         note: (!entrant.notes.is_empty()).then(|| entrant.notes.join("; ")),
     })
 }
@@ -160,6 +168,23 @@ fn curve_points(contest: &Contest<'_>, choices: &Choices) -> Vec<CurvePointRepor
 
 fn call_share(contest: &Contest<'_>, shares: &[f64]) -> BTreeMap<String, f64> {
     contest.models.iter().cloned().zip(shares.iter().copied()).filter(|(_, share)| *share > 0.0).collect()
+}
+
+fn data(reading: &Reading) -> DataReport {
+    let name =
+        |path: &String| Path::new(path).file_name().map_or_else(|| path.clone(), |n| n.to_string_lossy().into_owned());
+    DataReport {
+        tool_version: env!("CARGO_PKG_VERSION"),
+        files: reading.files.iter().map(name).collect(),
+        rows: reading.rows,
+        accepted: reading.accepted,
+        rejected: reading.rejected.iter().map(|(reason, r)| (reason.clone(), r.count)).collect(),
+        duplicate_runs: reading.duplicate_runs,
+        texts_across_splits: reading.texts_across_splits,
+        split_source: reading.split_source.clone(),
+        data_sha256: reading.data_sha256.clone(),
+        split_sha256: reading.split_sha256.clone(),
+    }
 }
 
 /// Evaluated prompts whose normalised text is also a training prompt's.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::contest::Contest;
 use crate::error::Error;
+use crate::report::OriginReport;
 use crate::sweep::{kept, points};
 
 /// Who made a router.
@@ -145,6 +146,8 @@ pub(crate) struct Entrant {
     pub(crate) abstained: Option<f64>,
     /// Mean over models of |mean predicted cost / mean observed cost − 1|.
     pub(crate) cost_error: Option<f64>,
+    /// How an artifact was made.
+    pub(crate) origin: Option<OriginReport>,
     pub(crate) notes: Vec<String>,
 }
 
@@ -159,6 +162,7 @@ impl Entrant {
             optimistic: false,
             abstained: None,
             cost_error: None,
+            origin: None,
             notes: Vec::new(),
         }
     }

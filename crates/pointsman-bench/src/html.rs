@@ -1,9 +1,13 @@
-//! The report as one self-contained page: no script, no network, no prompt text; light, dark and print.
+//! The report as one self-contained page: no network, light, dark and print, and prompt texts only where the report holds
+//! them. A small script adds a readout to the chart and a volume to the savings; without it nothing is missing but those.
 
 mod calibration;
 mod chart;
+mod controls;
+mod money;
 mod paint;
 mod shares;
+mod slices;
 mod tasks;
 
 use std::fmt::Write;
@@ -14,6 +18,7 @@ use crate::report::{BenchReport, IntervalReport, RouterReport};
 use crate::wording::thousands;
 
 const STYLE: &str = include_str!("html/style.css");
+const SCRIPT: &str = include_str!("html/page.js");
 
 /// Routers whose shares and tasks are worth a column: one-model baselines and the uniform mix say nothing there.
 const DULL: [&str; 4] = ["random", "cheapest", "dearest", "best_single"];
@@ -24,8 +29,11 @@ const DULL: [&str; 4] = ["random", "cheapest", "dearest", "best_single"];
 ///
 /// [`Error::Chart`] if the chart cannot be drawn.
 pub fn render(report: &BenchReport) -> Result<String, Error> {
+    let (chart, readout) = chart::svg(report)?;
     let figures = Figures {
-        chart: chart::svg(report)?,
+        chart,
+        readout,
+        controls: controls::section(report.controls.as_ref())?,
         calibration: calibration::section(report)?,
         shares: shares::figures(report)?,
     };
@@ -37,6 +45,8 @@ pub fn render(report: &BenchReport) -> Result<String, Error> {
 /// What is drawn rather than written.
 struct Figures {
     chart: String,
+    readout: String,
+    controls: String,
     calibration: String,
     shares: String,
 }
@@ -60,20 +70,26 @@ fn write_page(out: &mut String, report: &BenchReport, figures: &Figures) -> std:
     writeln!(out, "<p class=\"verdict\">{}</p>", escape(&report.verdict))?;
     writeln!(
         out,
-        "<section aria-labelledby=\"curve\">\n<h2 id=\"curve\">Quality against cost</h2>\n<figure>{}<figcaption>{}\
-         </figcaption></figure>\n</section>",
+        "<section aria-labelledby=\"curve\">\n<h2 id=\"curve\">Quality against cost</h2>\n<figure>{}<figcaption><output \
+         id=\"readout\"></output>{}</figcaption></figure>\n<script type=\"application/json\" id=\"curve-data\">{}</script>\n\
+         </section>",
         figures.chart,
         escape(&chart::caption(report)),
+        figures.readout,
     )?;
+    money::section(out, report)?;
     metrics(out, report)?;
     paired(out, report)?;
     pair(out, report)?;
     shares(out, report, &figures.shares)?;
     tasks::section(out, report)?;
+    slices::section(out, report)?;
     out.push_str(&figures.calibration);
+    out.push_str(&figures.controls);
     singles(out, report)?;
     method(out, report)?;
-    out.push_str("</main>\n</body>\n</html>\n");
+    data(out, report)?;
+    write!(out, "</main>\n<script>\n{SCRIPT}</script>\n</body>\n</html>\n")?;
     Ok(())
 }
 
@@ -283,6 +299,28 @@ fn method(out: &mut String, report: &BenchReport) -> std::fmt::Result {
             100.0 * smallest
         )?;
     }
+    if let Some(power) = &report.power {
+        writeln!(
+            out,
+            "<li>To see a true difference of {:.0} point in AIQ four times in five it takes about {} prompts like these; these \
+             {} show {:.1} points so often.</li>",
+            100.0 * power.difference,
+            thousands(usize::try_from(power.queries_needed).unwrap_or(usize::MAX)),
+            thousands(report.n_queries),
+            100.0 * power.detectable,
+        )?;
+    }
+    let compared: Vec<_> = report.paired.iter().filter(|p| p.metric == "aiq" && p.p.is_some()).collect();
+    if compared.len() > 1 {
+        let clear = compared.iter().filter(|p| p.p.is_some_and(|p| p < 0.05)).count();
+        let adjusted = compared.iter().filter(|p| p.p_adjusted.is_some_and(|p| p < 0.05)).count();
+        writeln!(
+            out,
+            "<li>{} differences in AIQ are shown, {clear} of them clear of zero by themselves. Among so many some are so by \
+             chance: after Holm’s adjustment for that, {adjusted} remain.</li>",
+            compared.len(),
+        )?;
+    }
     if report.train_overlap > 0 {
         writeln!(
             out,
@@ -322,6 +360,64 @@ fn method(out: &mut String, report: &BenchReport) -> std::fmt::Result {
     }
     out.push_str("</ul>\n</section>\n");
     Ok(())
+}
+
+/// Health of the data, and where everything came from.
+fn data(out: &mut String, report: &BenchReport) -> std::fmt::Result {
+    let data = &report.data;
+    out.push_str("<section aria-labelledby=\"data\">\n<h2 id=\"data\">Data and provenance</h2>\n<ul>\n");
+    writeln!(
+        out,
+        "<li>{}: {} of {} rows used.</li>",
+        if data.files.is_empty() { "Log".to_owned() } else { escape(&data.files.join(", ")) },
+        thousands(usize::try_from(data.accepted).unwrap_or(usize::MAX)),
+        thousands(usize::try_from(data.rows).unwrap_or(usize::MAX)),
+    )?;
+    for (reason, n) in &data.rejected {
+        writeln!(out, "<li>{n} rows rejected: {}.</li>", escape(reason))?;
+    }
+    if data.duplicate_runs > 0 {
+        writeln!(out, "<li>{} rows most likely repeat another.</li>", data.duplicate_runs)?;
+    }
+    if data.texts_across_splits > 0 {
+        writeln!(out, "<li>{} texts are on more than one side of the split.</li>", data.texts_across_splits)?;
+    }
+    let made = match data.split_source.as_str() {
+        "column" => "from the log’s column",
+        "hash" => "by hashing texts",
+        "mixed" => "from the log’s column where it has one, else by hashing texts",
+        _ => "unknown",
+    };
+    writeln!(
+        out,
+        "<li>Splits: {made}. Split <code>{}</code>, content <code>{}</code>.</li>",
+        short(&data.split_sha256),
+        short(&data.data_sha256)
+    )?;
+    for r in &report.routers {
+        if let Some(origin) = &r.origin {
+            writeln!(
+                out,
+                "<li>{}: artifact <code>{}</code>, trained by version {} on {} prompts of {}, seed {}.</li>",
+                escape(&r.name),
+                short(&origin.identity),
+                escape(&origin.tool_version),
+                thousands(origin.n_prompts),
+                if origin.same_data {
+                    "this very log".to_owned()
+                } else {
+                    format!("another log, <code>{}</code>", short(&origin.data_sha256))
+                },
+                origin.seed,
+            )?;
+        }
+    }
+    writeln!(out, "<li>Measured by pointsman {}.</li>\n</ul>\n</section>", data.tool_version)
+}
+
+/// The first twelve digits of a hash: enough to compare by eye.
+fn short(sha256: &str) -> &str {
+    sha256.get(..12).unwrap_or(sha256)
 }
 
 fn open_table(

@@ -31,6 +31,7 @@
 //! | [`verdict`](mod@verdict) | the finding in one plain sentence |
 //! | [`html`] | the report as one self-contained page |
 //! | [`controls`] | whether a result means what it seems to: shuffles, leakage, learning curve, … |
+//! | [`slices`] | where a router goes wrong |
 //! | [`off_policy`] | estimates from traffic in which only the chosen model was run |
 //! | [`inspection`] | whether routing can pay, before anything is trained |
 //! | `contest` | pool, evaluated and training outcomes |
@@ -57,6 +58,7 @@ pub mod off_policy;
 pub mod options;
 pub mod report;
 mod router;
+pub mod slices;
 mod sweep;
 pub mod verdict;
 pub mod wording;

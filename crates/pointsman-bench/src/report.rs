@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::controls::ControlsReport;
 use crate::entrant::RouterKind;
+use crate::slices::{FailureReport, SliceReport};
 
 /// Everything a benchmark found. Numbers that are undefined are null.
 #[derive(Clone, Debug, Serialize)]
@@ -65,6 +66,12 @@ pub struct BenchReport {
     pub paired: Vec<PairedReport>,
     /// Quality per task at λ → ∞; empty where the log has fewer than two tasks.
     pub tasks: Vec<TaskReport>,
+    /// Kinds of prompts, the first router's worst first; empty without training rows.
+    pub slices: Vec<SliceReport>,
+    /// Prompts on which the first router left the best single model and lost, the surest mistakes first.
+    pub failures: Vec<FailureReport>,
+    /// The log that was read.
+    pub data: DataReport,
     /// Prompts with their texts, only where asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prompts: Option<Vec<PromptReport>>,
@@ -73,6 +80,48 @@ pub struct BenchReport {
     pub controls: Option<ControlsReport>,
     /// The finding in plain words.
     pub verdict: String,
+}
+
+/// Where the outcomes came from, and what was wrong with them.
+#[derive(Clone, Debug, Serialize)]
+pub struct DataReport {
+    /// Version of the tool that measured.
+    pub tool_version: &'static str,
+    /// File names read, without their folders.
+    pub files: Vec<String>,
+    /// Rows seen.
+    pub rows: u64,
+    /// Rows used.
+    pub accepted: u64,
+    /// Rows rejected, by reason.
+    pub rejected: BTreeMap<String, u64>,
+    /// Rows that most likely repeat another.
+    pub duplicate_runs: u64,
+    /// Texts on more than one side of the split.
+    pub texts_across_splits: u64,
+    /// Whether splits came from a `column`, were made by `hash`, or both.
+    pub split_source: String,
+    /// SHA-256 of the content, whatever its form and order.
+    pub data_sha256: String,
+    /// SHA-256 of ids and splits.
+    pub split_sha256: String,
+}
+
+/// What an artifact says of its making.
+#[derive(Clone, Debug, Serialize)]
+pub struct OriginReport {
+    /// SHA-256 of the artifact.
+    pub identity: String,
+    /// Version of the tool that trained it.
+    pub tool_version: String,
+    /// SHA-256 of the log it was trained on.
+    pub data_sha256: String,
+    /// Whether that is the log, or the training log, of this report.
+    pub same_data: bool,
+    /// Prompts trained on.
+    pub n_prompts: usize,
+    /// Seed.
+    pub seed: u64,
 }
 
 /// Noise of the evaluated outcomes, from cells that were run more than once.
@@ -214,6 +263,8 @@ pub struct RouterReport {
     pub abstained: Option<f64>,
     /// Mean over models of |mean predicted cost / mean observed cost − 1|.
     pub cost_error: Option<f64>,
+    /// How an artifact was made; null for all others.
+    pub origin: Option<OriginReport>,
     /// What a reader should know.
     pub note: Option<String>,
 }

@@ -10,6 +10,7 @@ use crate::contest::Contest;
 use crate::entrant::{Choices, Entrant, RouterKind, Setting};
 use crate::error::Error;
 use crate::options::RouterEntry;
+use crate::report::OriginReport;
 use crate::sweep::lambda_grid;
 
 /// Prompts between two progress reports.
@@ -95,6 +96,7 @@ pub(crate) fn entrant(
     entrant.quality = Some(routed.iter().flat_map(|r| &r.quality).copied().collect());
     entrant.abstained = Some(routed.iter().filter(|r| r.abstained).count() as f64 / routed.len() as f64);
     entrant.cost_error = cost_error(contest, &routed);
+    entrant.origin = Some(origin(contest, router));
     if !whole_pool {
         let unknown: Vec<&str> =
             contest.models.iter().filter(|m| !router.models().contains(m)).map(String::as_str).collect();
@@ -140,6 +142,19 @@ fn route(
         routed
     });
     routed.map_err(|source| Error::Messages { prompt_id: prompt.id.clone(), source: Box::new(source) })
+}
+
+fn origin(contest: &Contest<'_>, router: &pointsman::Router) -> OriginReport {
+    let made = &router.document().provenance;
+    let train_log = contest.train.as_ref().map(|t| &t.log.reading.data_sha256);
+    OriginReport {
+        identity: router.identity().to_string(),
+        tool_version: made.tool_version.clone(),
+        data_sha256: made.data_sha256.clone(),
+        same_data: train_log == Some(&made.data_sha256) || contest.log.reading.data_sha256 == made.data_sha256,
+        n_prompts: made.n_prompts,
+        seed: made.seed,
+    }
 }
 
 /// The artifact's catalogue, with the log's list prices where it has some: those are what outcomes were priced with.

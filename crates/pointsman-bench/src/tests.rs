@@ -474,12 +474,22 @@ fn the_page_is_self_contained() {
     assert!(page.contains("<figure><svg viewBox") && page.contains("role=\"img\" aria-label="));
     assert!(page.contains("var(--s0)") && page.contains("currentColor"));
     assert!(page.contains("&lt;ours&gt;") && !page.contains("<ours>"));
-    for foreign in ["http:", "https:", "<script", "@import", "url(", "please", "#0102", "#0908", "#0301"] {
+    for foreign in
+        ["http:", "https:", "<script src", "fetch(", "import(", "@import", "url(", "please", "#0102", "#0908", "#0301"]
+    {
         assert!(!page.contains(foreign), "{foreign}");
     }
-    for section in
-        ["id=\"calibration\"", "id=\"shares\"", "id=\"tasks\"", "<ul class=\"legend\">", "Reliability of &lt;ours&gt;"]
-    {
+    for section in [
+        "id=\"money\"",
+        "id=\"slices\"",
+        "id=\"data\"",
+        "id=\"curve-data\"",
+        "id=\"calibration\"",
+        "id=\"shares\"",
+        "id=\"tasks\"",
+        "<ul class=\"legend\">",
+        "Reliability of &lt;ours&gt;",
+    ] {
         assert!(page.contains(section), "{section}");
     }
     for tag in ["details", "section", "table", "figure", "tr", "th", "td", "ul", "li", "svg", "text"] {

@@ -64,12 +64,33 @@ pub(super) fn numbered(report: &BenchReport) -> Vec<usize> {
     order
 }
 
-/// The chart as an `svg` element.
-pub(super) fn svg(report: &BenchReport) -> Result<String, Error> {
+/// The chart as an `svg` element, and what the readout needs to know of it as JSON.
+pub(super) fn svg(report: &BenchReport) -> Result<(String, String), Error> {
     let series = series(report);
     let mut svg = String::new();
-    draw(report, &series, &mut svg).map_err(|e| Error::Chart(e.to_string()))?;
-    Ok(restyle(&svg, &series, &description(report)))
+    let frame = draw(report, &series, &mut svg).map_err(|e| Error::Chart(e.to_string()))?;
+    Ok((restyle(&svg, &series, &description(report)), readout(report, &series, frame)))
+}
+
+/// The plot's rectangle in pixels: left, top, right, bottom.
+type Frame = (i32, i32, i32, i32);
+
+/// Frame, axis and curves, for the script of the page.
+fn readout(report: &BenchReport, series: &[Series], frame: Frame) -> String {
+    let range = Scale::new(report).x_range();
+    let curves: Vec<serde_json::Value> = series
+        .iter()
+        .map(|s| {
+            let points: Vec<[f64; 2]> = s.curve.points().iter().map(|p| [p.cost, p.quality]).collect();
+            serde_json::json!({ "name": s.name, "points": points })
+        })
+        .collect();
+    let json = serde_json::json!({
+        "left": frame.0, "top": frame.1, "right": frame.2, "bottom": frame.3,
+        "log": Scale::new(report).log, "from": range.start, "to": range.end, "series": curves,
+    });
+    // Inside of a script element nothing is escaped, so nothing may end it.
+    json.to_string().replace('<', "\\u003c")
 }
 
 fn description(report: &BenchReport) -> String {
@@ -210,7 +231,7 @@ fn round_step(rough: f64) -> f64 {
     [1.0, 2.0, 5.0, 10.0].map(|m| m * power).into_iter().find(|s| *s >= rough).unwrap_or(rough)
 }
 
-fn draw(report: &BenchReport, series: &[Series], svg: &mut String) -> Result<(), Box<dyn std::error::Error>> {
+fn draw(report: &BenchReport, series: &[Series], svg: &mut String) -> Result<Frame, Box<dyn std::error::Error>> {
     let scale = Scale::new(report);
     let size = (WIDTH.unsigned_abs(), HEIGHT.unsigned_abs());
     let root = SVGBackend::with_string(svg, size).into_drawing_area();
@@ -236,6 +257,10 @@ fn draw(report: &BenchReport, series: &[Series], svg: &mut String) -> Result<(),
         .label_style(("sans-serif", FONT).into_font().color(&INK))
         .axis_desc_style(("sans-serif", FONT).into_font().color(&INK))
         .draw()?;
+
+    let corner = |x, y| chart.backend_coord(&(x, y));
+    let ((left, bottom), (edge, top)) =
+        (corner(scale.x_range().start, scale.quality.0), corner(scale.x_range().end, scale.quality.1));
 
     let right = scale.cost.1 / 1_000.0;
     let mut ends = Vec::new();
@@ -265,7 +290,7 @@ fn draw(report: &BenchReport, series: &[Series], svg: &mut String) -> Result<(),
     root.present()?;
     drop(chart);
     drop(root);
-    Ok(())
+    Ok((left, top, edge, bottom))
 }
 
 /// The curve up to the right edge, bent pieces in small steps.
