@@ -8,6 +8,7 @@ mod calibrate;
 mod controls;
 mod damage;
 mod demo;
+mod evidence;
 mod extend;
 mod import;
 mod lines;

@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use crate::workbench::Workbench;
 
-const BASELINES: [&str; 8] =
-    ["random", "cheapest", "dearest", "best_single", "zero_router", "task_table", "knn", "oracle"];
+const BASELINES: [&str; 9] =
+    ["random", "cheapest", "dearest", "best_single", "zero_router", "task_table", "knn", "cascade", "oracle"];
 
 /// Keys that a report and each of its routers hold at least.
 const REPORT_KEYS: [&str; 7] = ["n_queries", "models", "split", "dropped", "cost", "routers", "paired"];

@@ -30,6 +30,10 @@ fn every_text() {
         Error::Missing { path: path(), setting: setting(), expected: 9, missing: 2, first: "p-17".into() },
         Error::Metrics(MetricsError::Empty { what: "queries" }),
         Error::Chart("no room".into()),
+        Error::NoPropensity { split: "test".into(), rows: 12 },
+        Error::NoFont,
+        Error::NoControl { needs: "needs 100 training prompts or more" },
+        Error::Training("no outcomes".into()),
     ];
     assert_eq!(variants(&errors), declared(include_str!("../../crates/pointsman-bench/src/error.rs")));
     insta::assert_snapshot!("bench", all(errors.iter().map(|error| shown(error, error.hint()))));

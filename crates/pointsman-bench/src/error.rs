@@ -54,6 +54,9 @@ pub enum Error {
         /// Rows of it.
         rows: usize,
     },
+    /// A PNG needs a font, and the system has none.
+    #[error("png: expected a font on this system, got none")]
+    NoFont,
     /// A control cannot be run on this log; becomes a note of the report.
     #[error("control: {needs}")]
     NoControl {
@@ -96,7 +99,7 @@ pub enum Error {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A predictions file has another extension than those known.
-    #[error("predictions `{}`: expected .jsonl, .csv or .parquet", path.display())]
+    #[error("predictions `{}`: expected .jsonl, .json, .csv or .parquet", path.display())]
     UnknownForm {
         /// The file.
         path: PathBuf,
@@ -180,6 +183,7 @@ impl Error {
                  chosen model was run",
             ),
             Self::EmptySplit { .. } => Some("narrow the pool with --models, or name another --split"),
+            Self::NoFont => Some("install a font, or ask for SVG alone: it carries its texts as texts"),
             Self::NoPropensity { .. } => Some(
                 "the probability with which the logging policy chose the model belongs in the column `propensity`; without \
                  it nothing can be estimated from choices alone",
@@ -250,7 +254,7 @@ mod tests {
                 "prompt `p`: its messages cannot be read",
             ),
             (Error::Read { path: path(), source: "gone".into() }, "predictions `p.csv`: cannot be read"),
-            (Error::UnknownForm { path: path() }, "predictions `p.csv`: expected .jsonl, .csv or .parquet"),
+            (Error::UnknownForm { path: path() }, "predictions `p.csv`: expected .jsonl, .json, .csv or .parquet"),
             (
                 Error::Columns { path: path(), expected: "a column `prompt_id`", got: pool() },
                 "predictions `p.csv`: expected a column `prompt_id`, got `a`, `b`",

@@ -1,10 +1,12 @@
 //! Somebody else's router, from a file of its predictions or choices.
 //!
-//! A file (JSONL, CSV, TSV or Parquet) has `prompt_id` and either
+//! A file (JSONL, JSON, CSV, TSV or Parquet) has `prompt_id` and either
 //!
 //! - `model`: the choice for that prompt; with `setting`, several choices under names that sweep a curve; or
 //! - one column per model, named like it: predicted quality, any finite number on one scale. Swept like ours, with
 //!   training mean costs as the cost belief.
+//!
+//! A prediction file of `RouterArena` is read as it is.
 //!
 //! If the file covers every training prompt of the comparison too, settings are chosen there. Otherwise they are
 //! chosen on the evaluated outcomes, which flatters; the report says so, and such a router enters no paired claim. A

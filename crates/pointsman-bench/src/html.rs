@@ -4,6 +4,7 @@
 mod calibration;
 mod chart;
 mod controls;
+mod forest;
 mod money;
 mod paint;
 mod shares;
@@ -16,12 +17,19 @@ use crate::entrant::RouterKind;
 use crate::error::Error;
 use crate::report::{BenchReport, IntervalReport, RouterReport};
 use crate::wording::thousands;
+use forest::{Row, forest};
 
 const STYLE: &str = include_str!("html/style.css");
 const SCRIPT: &str = include_str!("html/page.js");
 
 /// Routers whose shares and tasks are worth a column: one-model baselines and the uniform mix say nothing there.
 const DULL: [&str; 4] = ["random", "cheapest", "dearest", "best_single"];
+
+/// Most lines of a figure of intervals.
+const MOST_ROWS: usize = 32;
+
+/// Columns of words, which start where their words do.
+const WORDS: [&str; 5] = ["Baseline", "Task", "Chosen", "Expected", "Chosen on train as"];
 
 /// Renders a report as HTML.
 ///
@@ -31,6 +39,10 @@ const DULL: [&str; 4] = ["random", "cheapest", "dearest", "best_single"];
 pub fn render(report: &BenchReport) -> Result<String, Error> {
     let (chart, readout) = chart::svg(report)?;
     let figures = Figures {
+        aiq: aiq_forest(report)?,
+        paired: paired_forest(report)?,
+        tasks: tasks::figure(report)?,
+        slices: slices::figure(report)?,
         chart,
         readout,
         controls: controls::section(report.controls.as_ref())?,
@@ -42,8 +54,54 @@ pub fn render(report: &BenchReport) -> Result<String, Error> {
     Ok(page)
 }
 
+/// Every figure of the page: a name that does for a file, and an `svg` element in the page's colours.
+pub(crate) fn figures(report: &BenchReport) -> Result<Vec<(String, String)>, Error> {
+    let sections = [
+        ("curve", chart::svg(report)?.0),
+        ("aiq", aiq_forest(report)?),
+        ("paired", paired_forest(report)?),
+        ("tasks", tasks::figure(report)?),
+        ("slices", slices::figure(report)?),
+        ("calibration", calibration::section(report)?),
+        ("shares", shares::figures(report)?),
+        ("learning-curve", controls::section(report.controls.as_ref())?),
+    ];
+    let mut figures = Vec::new();
+    for (name, html) in sections {
+        for figure in html.split("<svg ").skip(1) {
+            let (svg, rest) = figure.split_once("</svg>").unwrap_or((figure, ""));
+            // Figures of one router each are captioned with its name.
+            let router = rest
+                .split_once("<figcaption><b>")
+                .filter(|(before, _)| before.trim().is_empty())
+                .map(|(_, after)| after);
+            let name = match router.and_then(|r| r.split_once("</b>")) {
+                Some((router, _)) => format!("{name}-{}", file_name(router)),
+                None => name.to_owned(),
+            };
+            figures.push((name, format!("<svg {svg}</svg>")));
+        }
+    }
+    Ok(figures)
+}
+
+/// Letters and digits of a name, everything else as a hyphen.
+fn file_name(name: &str) -> String {
+    name.chars().map(|c| if c.is_alphanumeric() || c == '.' || c == '_' { c } else { '-' }).collect()
+}
+
+/// The style sheet's variables and their values in the light scheme.
+pub(crate) fn light_colours() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let block = STYLE.split(['{', '}']).nth(1).unwrap_or_default();
+    block.split(';').filter_map(|rule| rule.trim().split_once(": ")).filter(|(name, _)| name.starts_with("--"))
+}
+
 /// What is drawn rather than written.
 struct Figures {
+    aiq: String,
+    paired: String,
+    tasks: String,
+    slices: String,
     chart: String,
     readout: String,
     controls: String,
@@ -78,12 +136,12 @@ fn write_page(out: &mut String, report: &BenchReport, figures: &Figures) -> std:
         figures.readout,
     )?;
     money::section(out, report)?;
-    metrics(out, report)?;
-    paired(out, report)?;
+    metrics(out, report, &figures.aiq)?;
+    paired(out, report, &figures.paired)?;
     pair(out, report)?;
     shares(out, report, &figures.shares)?;
-    tasks::section(out, report)?;
-    slices::section(out, report)?;
+    tasks::section(out, report, &figures.tasks)?;
+    slices::section(out, report, &figures.slices)?;
     out.push_str(&figures.calibration);
     out.push_str(&figures.controls);
     singles(out, report)?;
@@ -93,7 +151,37 @@ fn write_page(out: &mut String, report: &BenchReport, figures: &Figures) -> std:
     Ok(())
 }
 
-fn metrics(out: &mut String, report: &BenchReport) -> std::fmt::Result {
+/// AIQ of every router, in the order of the table.
+fn aiq_forest(report: &BenchReport) -> Result<String, Error> {
+    let rows: Vec<Row<'_>> = report
+        .routers
+        .iter()
+        .filter_map(|r| Some(Row { name: &r.name, interval: r.aiq?, ours: r.kind != RouterKind::Baseline }))
+        .collect();
+    forest(&rows, "AIQ: mean quality over the range of costs, with 95 % intervals.", false)
+}
+
+/// Differences of the first router; of all where there are few.
+fn paired_forest(report: &BenchReport) -> Result<String, Error> {
+    let names: Vec<(String, IntervalReport)> = report
+        .paired
+        .iter()
+        .filter(|p| p.metric == "aiq" && p.b != "oracle")
+        .filter_map(|p| {
+            let interval = IntervalReport { value: p.diff?, low: p.low?, high: p.high? };
+            Some((format!("{} − {}", p.a, p.b), interval))
+        })
+        .collect();
+    let rows: Vec<Row<'_>> =
+        names.iter().map(|(name, interval)| Row { name, interval: *interval, ours: true }).take(MOST_ROWS).collect();
+    forest(
+        &rows,
+        "Difference in AIQ on the same prompts, with 95 % intervals; right of zero the router is better.",
+        true,
+    )
+}
+
+fn metrics(out: &mut String, report: &BenchReport, figure: &str) -> std::fmt::Result {
     let columns = [
         "AIQ",
         "Quality at λ → ∞",
@@ -105,10 +193,10 @@ fn metrics(out: &mut String, report: &BenchReport) -> std::fmt::Result {
         "ECE (floor)",
         "Abstained",
     ];
-    open_table(
+    writeln!(out, "<section aria-labelledby=\"metrics\">\n<h2 id=\"metrics\">Routers and baselines</h2>\n{figure}")?;
+    table_in_section(
         out,
         "metrics",
-        "Routers and baselines",
         "Quality in points of 100, with 95 % intervals. QNC: cost for the best single model’s quality, as a share of its \
          cost. A dash means undefined.",
         "Router",
@@ -148,14 +236,17 @@ fn metrics(out: &mut String, report: &BenchReport) -> std::fmt::Result {
     Ok(())
 }
 
-fn paired(out: &mut String, report: &BenchReport) -> std::fmt::Result {
+fn paired(out: &mut String, report: &BenchReport, figure: &str) -> std::fmt::Result {
     if report.paired.is_empty() {
         return Ok(());
     }
-    open_table(
+    writeln!(
+        out,
+        "<section aria-labelledby=\"paired\">\n<h2 id=\"paired\">Differences on the same prompts</h2>\n{figure}"
+    )?;
+    table_in_section(
         out,
         "paired",
-        "Differences on the same prompts",
         "Router minus baseline in points of 100, with the 95 % interval of the paired bootstrap.",
         "Router",
         &["Baseline", "AIQ", "Quality at λ → ∞"],
@@ -441,7 +532,8 @@ fn table_in_section(out: &mut String, id: &str, caption: &str, first: &str, colu
         escape(caption)
     )?;
     for column in columns {
-        write!(out, "<th scope=\"col\">{}</th>", escape(column))?;
+        let class = if WORDS.contains(column) { " class=\"text\"" } else { "" };
+        write!(out, "<th scope=\"col\"{class}>{}</th>", escape(column))?;
     }
     out.push_str("</tr></thead>\n<tbody>\n");
     Ok(())

@@ -33,6 +33,7 @@
 //! | [`controls`] | whether a result means what it seems to: shuffles, leakage, learning curve, … |
 //! | [`slices`] | where a router goes wrong |
 //! | [`off_policy`] | estimates from traffic in which only the chosen model was run |
+//! | [`export`] | the same as Markdown, CSV and single figures |
 //! | [`inspection`] | whether routing can pay, before anything is trained |
 //! | `contest` | pool, evaluated and training outcomes |
 //! | `baselines`, `router`, `external` | the routers |
@@ -49,6 +50,7 @@ mod contest;
 pub mod controls;
 mod entrant;
 mod error;
+pub mod export;
 mod external;
 pub mod html;
 pub mod inspection;

@@ -193,6 +193,30 @@ fn choices_of_one_setting_and_of_several() {
 }
 
 #[test]
+fn prediction_files_of_routerarena_are_read_as_they_are() {
+    let (log, dir) = (log(100, 60, 21), tempfile::tempdir().expect("temporary"));
+    let entries: Vec<serde_json::Value> = (100..160)
+        .flat_map(|i| {
+            let entry = |model: &str, optimality: bool| {
+                serde_json::json!({
+                    "global index": format!("p{i:05}"), "prompt": "…", "prediction": model, "generated_result": null,
+                    "cost": null, "accuracy": null, "for_optimality": optimality,
+                })
+            };
+            [entry("big", false), entry("small", true)]
+        })
+        .collect();
+    let path = file(&dir, "arena.json", &serde_json::to_string(&entries).expect("json"));
+    let report = bench(&log, &quick(), &[path]).expect("valid");
+    assert_eq!(router(&report, "arena").call_share.as_ref().expect("choices")["big"], 1.0);
+    let list = file(&dir, "list.json", r#"[{"prompt_id": "p00100", "model": "big"}]"#);
+    let error = bench(&log, &quick(), &[list]).expect_err("one prompt of sixty");
+    assert!(error.to_string().contains("59 are missing"), "{error}");
+    let broken = file(&dir, "broken.json", r#"{"prompt_id": "p00100"}"#);
+    assert!(bench(&log, &quick(), &[broken]).is_err());
+}
+
+#[test]
 fn files_that_do_not_fit_are_refused() {
     let log = log(60, 40, 7);
     let dir = tempfile::tempdir().expect("a directory");
@@ -228,7 +252,7 @@ fn files_that_do_not_fit_are_refused() {
         refused(file(&dir, "g.csv", "prompt_id,task\np00060,x\n")),
         "predictions `DIR/g.csv`: expected a column `model`, or one per model of the pool, got `prompt_id`, `task`"
     );
-    assert_eq!(refused(file(&dir, "h.txt", "")), "predictions `DIR/h.txt`: expected .jsonl, .csv or .parquet");
+    assert_eq!(refused(file(&dir, "h.txt", "")), "predictions `DIR/h.txt`: expected .jsonl, .json, .csv or .parquet");
     assert_eq!(refused(dir.path().join("none.csv")), "predictions `DIR/none.csv`: cannot be read");
     assert!(bench(&log, &quick(), &[file(&dir, "i.jsonl", "[1]\n")]).is_err());
 }

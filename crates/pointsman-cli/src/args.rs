@@ -202,7 +202,9 @@ pub(crate) struct Train {
 #[command(after_help = "Examples:
   pointsman bench log.parquet --router router.safetensors
   pointsman bench log.parquet --router a.safetensors --router b.safetensors --html report.html --json report.json
-  pointsman bench log.parquet --predictions theirs.jsonl --pair large,small")]
+  pointsman bench log.parquet --predictions theirs.jsonl --pair large,small
+  pointsman bench log.parquet --router router.safetensors --controls leakage,shuffle --markdown report.md --plots plots
+  pointsman bench gateway.jsonl --router router.safetensors --off-policy")]
 pub(crate) struct Bench {
     /// A router to measure; repeatable
     #[arg(long, value_name = "ROUTER")]
@@ -225,7 +227,16 @@ pub(crate) struct Bench {
     /// Write the report as one self-contained HTML page
     #[arg(long, value_name = "OUT")]
     pub(crate) html: Option<PathBuf>,
-    /// List prompts with their texts in the JSON report
+    /// Write verdict and tables as Markdown, for a pull request
+    #[arg(long, value_name = "OUT")]
+    pub(crate) markdown: Option<PathBuf>,
+    /// Write one line per router with all its figures as CSV
+    #[arg(long, value_name = "OUT")]
+    pub(crate) csv: Option<PathBuf>,
+    /// Write every figure of the page into a folder, as SVG and PNG
+    #[arg(long, value_name = "DIR")]
+    pub(crate) plots: Option<PathBuf>,
+    /// List prompts with their texts in the JSON report, and beside mistakes in the page
     #[arg(long)]
     pub(crate) with_prompts: bool,
     /// Let a predictions file leave out prompts; they go to the best single model
@@ -239,7 +250,7 @@ pub(crate) struct Bench {
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub(crate) subsamples: usize,
     /// Estimate from traffic in which only the chosen model was run; LOG needs `propensity`
-    #[arg(long, conflicts_with_all = ["predictions", "train_log", "pair", "html", "with_prompts", "stratify", "controls"])]
+    #[arg(long, conflicts_with_all = ["predictions", "train_log", "pair", "html", "markdown", "csv", "plots", "with_prompts", "stratify", "controls"])]
     pub(crate) off_policy: bool,
     /// Keep the number of prompts of each task in every resample
     #[arg(long)]

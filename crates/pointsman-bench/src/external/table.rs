@@ -58,6 +58,7 @@ impl Cell {
 pub(super) fn read(path: &Path) -> Result<Table, Error> {
     match path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase).as_deref() {
         Some("jsonl" | "ndjson") => json_lines(path),
+        Some("json") => json(path),
         Some("csv") => delimited(path, b','),
         Some("tsv") => delimited(path, b'\t'),
         Some("parquet") => parquet(path),
@@ -74,17 +75,47 @@ fn open(path: &Path) -> Result<File, Error> {
 }
 
 fn json_lines(path: &Path) -> Result<Table, Error> {
-    let mut table = Table { columns: Vec::new(), rows: Vec::new() };
+    let mut objects = Vec::new();
     for (number, line) in BufReader::new(open(path)?).lines().enumerate() {
         let line = line.map_err(|e| unreadable(path, e))?;
         if line.trim().is_empty() {
             continue;
         }
-        let object = match serde_json::from_str(&line) {
+        objects.push(match serde_json::from_str(&line) {
             Ok(Value::Object(object)) => object,
             Ok(_) => return Err(unreadable(path, format!("line {}: expected a JSON object", number + 1))),
             Err(e) => return Err(unreadable(path, format!("line {}: {e}", number + 1))),
-        };
+        });
+    }
+    Ok(of_objects(objects))
+}
+
+/// One list of objects, or a prediction file of `RouterArena`: its `global index` is the prompt's id, its `prediction` the
+/// model; entries made only for its optimality score and the columns it fills in later are left out.
+fn json(path: &Path) -> Result<Table, Error> {
+    let list: Vec<serde_json::Map<String, Value>> =
+        serde_json::from_reader(BufReader::new(open(path)?)).map_err(|e| unreadable(path, e))?;
+    if !list.iter().all(|o| o.contains_key("global index") && o.contains_key("prediction")) {
+        return Ok(of_objects(list));
+    }
+    let objects = list
+        .into_iter()
+        .filter(|o| o.get("for_optimality") != Some(&Value::Bool(true)))
+        .map(|mut o| {
+            let mut kept = serde_json::Map::new();
+            for (theirs, ours) in [("global index", "prompt_id"), ("prediction", "model")] {
+                kept.extend(o.remove(theirs).map(|value| (ours.to_owned(), value)));
+            }
+            kept
+        })
+        .collect();
+    Ok(of_objects(objects))
+}
+
+/// Rows of objects, columns in the order they are met.
+fn of_objects(objects: Vec<serde_json::Map<String, Value>>) -> Table {
+    let mut table = Table { columns: Vec::new(), rows: Vec::new() };
+    for object in objects {
         let mut row = vec![Cell::Missing; table.columns.len()];
         for (name, value) in object {
             let cell = match value {
@@ -105,7 +136,7 @@ fn json_lines(path: &Path) -> Result<Table, Error> {
     for row in &mut table.rows {
         row.resize(table.columns.len(), Cell::Missing);
     }
-    Ok(table)
+    table
 }
 
 fn delimited(path: &Path, delimiter: u8) -> Result<Table, Error> {

@@ -11,6 +11,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use pointsman_metrics::{DeferralCurve, Point};
 
+use super::forest::round_step;
 use crate::entrant::RouterKind;
 use crate::error::Error;
 use crate::report::BenchReport;
@@ -224,11 +225,6 @@ impl Ranged for Axis {
     fn range(&self) -> std::ops::Range<f64> {
         self.range.clone()
     }
-}
-
-fn round_step(rough: f64) -> f64 {
-    let power = 10_f64.powf(rough.log10().floor());
-    [1.0, 2.0, 5.0, 10.0].map(|m| m * power).into_iter().find(|s| *s >= rough).unwrap_or(rough)
 }
 
 fn draw(report: &BenchReport, series: &[Series], svg: &mut String) -> Result<Frame, Box<dyn std::error::Error>> {

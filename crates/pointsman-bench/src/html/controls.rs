@@ -1,5 +1,7 @@
 //! The controls, where they were asked for: what each asks, what an honest result looks like, and what came out.
 
+use std::fmt::Write;
+
 use super::paint::{Anchor, Canvas, Ink, figure, fill, line, pixels, text};
 use super::{cell, cell_interval, close_table, escape, table_in_section};
 use crate::controls::{ControlsReport, LeftOutReport, SizeReport, TrialReport};
@@ -33,7 +35,7 @@ pub(super) fn section(controls: Option<&ControlsReport>) -> Result<String, Error
         let columns = ["Flipped at balanced", "Flipped at quality", "Quality change at balanced"];
         table_in_section(&mut out, "robustness", caption, "Change", &columns).map_err(error)?;
         for r in list {
-            out.push_str(&format!("<tr><th scope=\"row\">{}</th>", escape(r.perturbation)));
+            write!(out, "<tr><th scope=\"row\">{}</th>", escape(r.perturbation)).map_err(error)?;
             for share in [r.flipped, r.flipped_quality] {
                 cell(&mut out, &format!("{:.1} %", 100.0 * share)).map_err(error)?;
             }
@@ -45,7 +47,7 @@ pub(super) fn section(controls: Option<&ControlsReport>) -> Result<String, Error
     if !controls.notes.is_empty() {
         out.push_str("<ul class=\"note\">\n");
         for note in &controls.notes {
-            out.push_str(&format!("<li>Not run: {}</li>\n", escape(note)));
+            write!(out, "<li>Not run: {}</li>\n", escape(note)).map_err(error)?;
         }
         out.push_str("</ul>\n");
     }
@@ -85,14 +87,14 @@ fn left_out_rows(out: &mut String, report: &LeftOutReport, word: &str, expected:
     for (name, trial) in &report.trials {
         row(out, &format!("without the {word} {name}"), expected, trial)?;
     }
-    out.push_str(&format!("<tr class=\"mean\"><th scope=\"row\">mean over {}s left out</th><td></td><td></td>", word));
+    write!(out, "<tr class=\"mean\"><th scope=\"row\">mean over {}s left out</th><td></td><td></td>", word)?;
     cell_interval(out, report.gain.as_ref(), 100.0, 1)?;
     out.push_str("<td></td><td></td></tr>\n");
     Ok(())
 }
 
 fn row(out: &mut String, name: &str, expected: &str, trial: &TrialReport) -> std::fmt::Result {
-    out.push_str(&format!("<tr><th scope=\"row\">{}</th><td class=\"text\">{expected}</td>", escape(name)));
+    write!(out, "<tr><th scope=\"row\">{}</th><td class=\"text\">{expected}</td>", escape(name))?;
     cell(out, &thousands(trial.n_queries))?;
     cell_interval(out, trial.gain.as_ref(), 100.0, 1)?;
     cell_interval(out, trial.quality_gain.as_ref(), 100.0, 1)?;
@@ -117,7 +119,7 @@ fn learning_curve(curve: &[SizeReport]) -> Result<String, Error> {
     table_in_section(&mut out, "learning", "In points of 100; gap closed as a share.", "Prompts", &columns)
         .map_err(error)?;
     for s in curve {
-        out.push_str(&format!("<tr><th scope=\"row\">{}</th>", thousands(s.n_train)));
+        write!(out, "<tr><th scope=\"row\">{}</th>", thousands(s.n_train)).map_err(error)?;
         cell(&mut out, &s.subsamples.to_string()).map_err(error)?;
         cell_interval(&mut out, s.gain.as_ref(), 100.0, 1).map_err(error)?;
         cell_interval(&mut out, s.quality_gain.as_ref(), 100.0, 1).map_err(error)?;

@@ -2,28 +2,52 @@
 
 use std::fmt::Write;
 
-use super::{cell, close_table, escape, number, open_table, signed};
+use super::forest::{Row, forest};
+use super::{cell, close_table, escape, number, signed, table_in_section};
 use crate::entrant::RouterKind;
-use crate::report::{BenchReport, TaskReport};
+use crate::error::Error;
+use crate::report::{BenchReport, IntervalReport, TaskReport};
 use crate::wording::{signed_range, thousands};
 
 /// Most tasks shown, those of the smallest difference left out; the JSON report has all.
 const SHOWN: usize = 60;
 
+/// The first router's gain on the best single model, by task.
+pub(super) fn figure(report: &BenchReport) -> Result<String, Error> {
+    let rows: Vec<Row<'_>> = ordered(report)
+        .into_iter()
+        .filter_map(|t| Some(Row { name: &t.task, interval: gain(report, t)?, ours: true }))
+        .collect();
+    forest(&rows, "Router minus best single model at λ → ∞, by task, with 95 % intervals.", true)
+}
+
+fn subject(report: &BenchReport) -> Option<&str> {
+    report.routers.iter().find(|r| r.kind != RouterKind::Baseline).map(|r| r.name.as_str())
+}
+
+fn gain(report: &BenchReport, task: &TaskReport) -> Option<IntervalReport> {
+    task.gain.get(subject(report)?).copied()
+}
+
+/// The tasks shown, the worst first.
+fn ordered(report: &BenchReport) -> Vec<&TaskReport> {
+    let mut order: Vec<&TaskReport> = report.tasks.iter().collect();
+    // What matters least goes first, if anything has to.
+    let weight = |t: &TaskReport| gain(report, t).map_or(t.n_queries as f64, |g| g.value.abs() * t.n_queries as f64);
+    order.sort_by(|a, b| weight(b).total_cmp(&weight(a)));
+    order.truncate(SHOWN);
+    let key = |t: &TaskReport| gain(report, t).map_or(f64::INFINITY, |g| g.value);
+    order.sort_by(|a, b| key(a).total_cmp(&key(b)).then(b.n_queries.cmp(&a.n_queries)).then(a.task.cmp(&b.task)));
+    order
+}
+
 /// The section, empty where the log has fewer than two tasks.
-pub(super) fn section(out: &mut String, report: &BenchReport) -> std::fmt::Result {
+pub(super) fn section(out: &mut String, report: &BenchReport, figure: &str) -> std::fmt::Result {
     if report.tasks.is_empty() {
         return Ok(());
     }
-    let subject = report.routers.iter().find(|r| r.kind != RouterKind::Baseline).map(|r| r.name.as_str());
-    let gain = |t: &TaskReport| subject.and_then(|name| t.gain.get(name)).copied();
-    let mut order: Vec<&TaskReport> = report.tasks.iter().collect();
-    // What matters least goes first, if anything has to.
-    let weight = |t: &TaskReport| gain(t).map_or(t.n_queries as f64, |g| g.value.abs() * t.n_queries as f64);
-    order.sort_by(|a, b| weight(b).total_cmp(&weight(a)));
-    order.truncate(SHOWN);
-    let key = |t: &TaskReport| gain(t).map_or(f64::INFINITY, |g| g.value);
-    order.sort_by(|a, b| key(a).total_cmp(&key(b)).then(b.n_queries.cmp(&a.n_queries)).then(a.task.cmp(&b.task)));
+    let subject = subject(report);
+    let order = ordered(report);
 
     let shown: Vec<&str> = report
         .routers
@@ -49,9 +73,10 @@ pub(super) fn section(out: &mut String, report: &BenchReport) -> std::fmt::Resul
         write!(caption, "; {SHOWN} of {} tasks", report.tasks.len())?;
     }
     caption.push('.');
-    open_table(out, "tasks", "By task", &caption, "Task", &columns)?;
+    writeln!(out, "<section aria-labelledby=\"tasks\">\n<h2 id=\"tasks\">By task</h2>\n{figure}")?;
+    table_in_section(out, "tasks", &caption, "Task", &columns)?;
     for (place, task) in order.into_iter().enumerate() {
-        let gain = gain(task);
+        let gain = gain(report, task);
         let class = match gain {
             Some(g) if g.high < 0.0 => " class=\"worse\"",
             Some(g) if place == 0 && g.value < 0.0 => " class=\"worst\"",

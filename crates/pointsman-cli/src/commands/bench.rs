@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use pointsman::Router;
 use pointsman_bench::controls::{self, Control, ControlOptions, Trainer};
 use pointsman_bench::off_policy::{self, OffPolicyOptions};
-use pointsman_bench::{BenchOptions, BenchReport, PredictionCoverage, PromptListing, RouterEntry, Strata, html};
+use pointsman_bench::{
+    BenchOptions, BenchReport, PredictionCoverage, PromptListing, RouterEntry, Strata, export, html,
+};
 use pointsman_evals::{EvalLog, Split};
 use pointsman_training::{Effort, RecipeSettings, fit};
 
@@ -20,7 +22,8 @@ pub(crate) fn run(args: &Bench) -> anyhow::Result<()> {
     let json_to_stdout = args.json.as_deref() == Some(Path::new("-"));
     let read = args.log.logs.iter().chain(&args.router).chain(&args.predictions).chain(&args.train_log);
     let inputs: Vec<&Path> = read.map(PathBuf::as_path).collect();
-    for output in args.json.iter().filter(|_| !json_to_stdout).chain(&args.html) {
+    let outputs = args.json.iter().filter(|_| !json_to_stdout).chain(&args.html).chain(&args.markdown).chain(&args.csv);
+    for output in outputs {
         check_writable(output, &inputs)?;
     }
     let pair = args.pair.as_deref().map(pair).transpose()?;
@@ -63,6 +66,17 @@ pub(crate) fn run(args: &Bench) -> anyhow::Result<()> {
         write_whole(path, html::render(&report)?.as_bytes())?;
         say(format_args!("wrote {}", path.display()));
     }
+    if let Some(path) = &args.markdown {
+        write_whole(path, export::markdown(&report).as_bytes())?;
+        say(format_args!("wrote {}", path.display()));
+    }
+    if let Some(path) = &args.csv {
+        write_whole(path, &export::csv(&report)?)?;
+        say(format_args!("wrote {}", path.display()));
+    }
+    if let Some(folder) = &args.plots {
+        plots(folder, &report)?;
+    }
     match &args.json {
         Some(_) if json_to_stdout => print(serde_json::to_string_pretty(&report)?),
         Some(path) => {
@@ -72,6 +86,29 @@ pub(crate) fn run(args: &Bench) -> anyhow::Result<()> {
         }
         None => show(bench_table(&report)),
     }
+    Ok(())
+}
+
+/// Writes every figure as SVG, and as PNG where the system has a font.
+fn plots(folder: &Path, report: &BenchReport) -> anyhow::Result<()> {
+    std::fs::create_dir_all(folder)
+        .map_err(|error| unusable(format!("plots `{}`: expected a folder, {error}", folder.display())))?;
+    let plots = export::plots(report)?;
+    for plot in &plots {
+        write_whole(&folder.join(format!("{}.svg", plot.name)), plot.svg.as_bytes())?;
+    }
+    let mut forms = "SVG and PNG";
+    for plot in &plots {
+        match plot.png() {
+            Ok(png) => write_whole(&folder.join(format!("{}.png", plot.name)), &png)?,
+            Err(pointsman_bench::Error::NoFont) => {
+                forms = "SVG; PNG needs a font on this system";
+                break;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    say(format_args!("wrote {} figures to {} ({forms})", plots.len(), folder.display()));
     Ok(())
 }
 
