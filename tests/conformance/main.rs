@@ -122,7 +122,8 @@ fn routellm_apgr_cpt_and_upper_bound() {
         let curve = routellm::QuantileCurve::new(&case.scores, &case.strong, &case.weak).expect("valid");
         let (Some(apgr), Some(cpt)) = (case.apgr, case.cpt) else {
             // DIFFERENCE: equal quantiles stop the original with a ValueError; ours merges them.
-            let differ = case.strong.iter().sum::<f64>() != case.weak.iter().sum::<f64>();
+            // Counts of right answers, so whole numbers.
+            let differ = (case.strong.iter().sum::<f64>() - case.weak.iter().sum::<f64>()).abs() > 0.5;
             assert_eq!(curve.apgr().is_some(), differ);
             continue;
         };

@@ -406,7 +406,7 @@ impl LeftOutReport {
     fn new(trials: Vec<(String, TrialReport)>) -> Self {
         let all: Vec<&TrialReport> = trials.iter().map(|(_, t)| t).collect();
         let (gain, gap_closed) = (mean(&all, |t| t.gain), mean(&all, |t| t.gap_closed));
-        Self { gain, gap_closed, trials }
+        Self { trials, gain, gap_closed }
     }
 }
 

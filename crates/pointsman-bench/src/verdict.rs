@@ -27,6 +27,8 @@ pub fn verdict(report: &BenchReport) -> String {
             subject.name,
             if report.n_train == 0 {
                 "there are no training rows to choose the baselines on"
+            } else if report.models.len() < 2 {
+                "one model is left in the pool, so there is nothing to choose"
             } else if subject.aiq.is_some() {
                 "its settings were chosen on the outcomes it is measured on"
             } else {

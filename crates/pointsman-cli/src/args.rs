@@ -221,24 +221,8 @@ pub(crate) struct Bench {
     /// Strong and weak model for APGR and CPT
     #[arg(long, value_name = "STRONG,WEAK")]
     pub(crate) pair: Option<String>,
-    /// Write the report as JSON (`-`: to stdout)
-    #[arg(long, value_name = "OUT")]
-    pub(crate) json: Option<PathBuf>,
-    /// Write the report as one self-contained HTML page
-    #[arg(long, value_name = "OUT")]
-    pub(crate) html: Option<PathBuf>,
-    /// Write verdict and tables as Markdown, for a pull request
-    #[arg(long, value_name = "OUT")]
-    pub(crate) markdown: Option<PathBuf>,
-    /// Write one line per router with all its figures as CSV
-    #[arg(long, value_name = "OUT")]
-    pub(crate) csv: Option<PathBuf>,
-    /// Write every figure of the page into a folder, as SVG and PNG
-    #[arg(long, value_name = "DIR")]
-    pub(crate) plots: Option<PathBuf>,
-    /// List prompts with their texts in the JSON report, and beside mistakes in the page
-    #[arg(long)]
-    pub(crate) with_prompts: bool,
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
     /// Let a predictions file leave out prompts; they go to the best single model
     #[arg(long)]
     pub(crate) allow_partial: bool,
@@ -263,6 +247,29 @@ pub(crate) struct Bench {
     pub(crate) seed: u64,
     #[command(flatten)]
     pub(crate) log: LogArgs,
+}
+
+/// Where the report goes.
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// Write the report as JSON (`-`: to stdout)
+    #[arg(long, value_name = "OUT")]
+    pub(crate) json: Option<PathBuf>,
+    /// Write the report as one self-contained HTML page
+    #[arg(long, value_name = "OUT")]
+    pub(crate) html: Option<PathBuf>,
+    /// Write verdict and tables as Markdown, for a pull request
+    #[arg(long, value_name = "OUT")]
+    pub(crate) markdown: Option<PathBuf>,
+    /// Write one line per router with all its figures as CSV
+    #[arg(long, value_name = "OUT")]
+    pub(crate) csv: Option<PathBuf>,
+    /// Write every figure of the page into a folder, as SVG and PNG
+    #[arg(long, value_name = "DIR")]
+    pub(crate) plots: Option<PathBuf>,
+    /// List prompts with their texts in the JSON report, and beside mistakes in the page
+    #[arg(long)]
+    pub(crate) with_prompts: bool,
 }
 
 #[derive(Debug, Args)]

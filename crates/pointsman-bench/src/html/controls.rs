@@ -47,7 +47,7 @@ pub(super) fn section(controls: Option<&ControlsReport>) -> Result<String, Error
     if !controls.notes.is_empty() {
         out.push_str("<ul class=\"note\">\n");
         for note in &controls.notes {
-            write!(out, "<li>Not run: {}</li>\n", escape(note)).map_err(error)?;
+            writeln!(out, "<li>Not run: {}</li>", escape(note)).map_err(error)?;
         }
         out.push_str("</ul>\n");
     }
@@ -87,7 +87,7 @@ fn left_out_rows(out: &mut String, report: &LeftOutReport, word: &str, expected:
     for (name, trial) in &report.trials {
         row(out, &format!("without the {word} {name}"), expected, trial)?;
     }
-    write!(out, "<tr class=\"mean\"><th scope=\"row\">mean over {}s left out</th><td></td><td></td>", word)?;
+    write!(out, "<tr class=\"mean\"><th scope=\"row\">mean over {word}s left out</th><td></td><td></td>")?;
     cell_interval(out, report.gain.as_ref(), 100.0, 1)?;
     out.push_str("<td></td><td></td></tr>\n");
     Ok(())

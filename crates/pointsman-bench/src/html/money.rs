@@ -26,8 +26,8 @@ pub(super) fn section(out: &mut String, report: &BenchReport) -> std::fmt::Resul
         out,
         "<section aria-labelledby=\"money\">\n<h2 id=\"money\">What that is in money</h2>\n<p class=\"slider\"><label \
          for=\"volume\">Prompts a month</label> <input id=\"volume\" type=\"range\" min=\"{from}\" max=\"{to}\" \
-         step=\"0.05\" value=\"{start}\" disabled> <output id=\"prompts\" for=\"volume\">1,000,000</output></p>\n\
-         <p id=\"money-figures\">Always {} costs {} a month; <b>{}</b>, set on the training prompts for the same quality, {}. \
+         step=\"0.05\" value=\"{start}\" disabled> <output class=\"prompts\" for=\"volume\">1,000,000</output></p>\n\
+         <p id=\"money-figures\">At <span class=\"prompts\">1,000,000</span> prompts a month, always {} costs {}; <b>{}</b>, set on the training prompts for the same quality, {}. \
          That saves {} <span class=\"soft\">(95 % interval {} to {})</span>, at a quality {}.</p>\n<p class=\"note\">At the \
          evaluated mean costs ({}): your prompts and answers may be longer or shorter than these.</p>\n</section>",
         escape(best),

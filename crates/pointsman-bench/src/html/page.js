@@ -13,7 +13,7 @@
       const prompts = Math.round((10 ** volume.value) / power * 10) / 10 * power;
       const text = prompts.toLocaleString("en", { maximumFractionDigits: 0 });
       volume.setAttribute("aria-valuetext", text + " prompts a month");
-      document.getElementById("prompts").textContent = text;
+      for (const place of document.querySelectorAll(".prompts")) place.textContent = text;
       for (const span of money.querySelectorAll("[data-usd]")) span.textContent = usd(span.dataset.usd * prompts);
     };
     volume.disabled = false;
@@ -61,6 +61,7 @@
     readout.textContent = `At $${(1000 * cost).toPrecision(3)} per 1,000 prompts: ${rows.join(" · ") || "nothing is so cheap"}`;
   };
   svg.setAttribute("tabindex", "0");
+  svg.setAttribute("aria-describedby", "readout");
   svg.addEventListener("pointermove", (event) => {
     const box = svg.getBoundingClientRect();
     x = (event.clientX - box.left) / box.width * svg.viewBox.baseVal.width;

@@ -19,10 +19,17 @@ use crate::terminal::{bar, print, say, show};
 use crate::text::{bench_table, off_policy_table};
 
 pub(crate) fn run(args: &Bench) -> anyhow::Result<()> {
-    let json_to_stdout = args.json.as_deref() == Some(Path::new("-"));
+    let json_to_stdout = args.report.json.as_deref() == Some(Path::new("-"));
     let read = args.log.logs.iter().chain(&args.router).chain(&args.predictions).chain(&args.train_log);
     let inputs: Vec<&Path> = read.map(PathBuf::as_path).collect();
-    let outputs = args.json.iter().filter(|_| !json_to_stdout).chain(&args.html).chain(&args.markdown).chain(&args.csv);
+    let outputs = args
+        .report
+        .json
+        .iter()
+        .filter(|_| !json_to_stdout)
+        .chain(&args.report.html)
+        .chain(&args.report.markdown)
+        .chain(&args.report.csv);
     for output in outputs {
         check_writable(output, &inputs)?;
     }
@@ -46,7 +53,7 @@ pub(crate) fn run(args: &Bench) -> anyhow::Result<()> {
         resamples: args.resamples,
         seed: args.seed,
         strata: if args.stratify { Strata::Task } else { Strata::None },
-        prompts: if args.with_prompts { PromptListing::Included } else { PromptListing::Omitted },
+        prompts: if args.report.with_prompts { PromptListing::Included } else { PromptListing::Omitted },
     };
     let controls = controls(&args.controls)?;
     let subject = routers.first().cloned();
@@ -62,22 +69,22 @@ pub(crate) fn run(args: &Bench) -> anyhow::Result<()> {
         })?);
         progress_bar.finish_and_clear();
     }
-    if let Some(path) = &args.html {
+    if let Some(path) = &args.report.html {
         write_whole(path, html::render(&report)?.as_bytes())?;
         say(format_args!("wrote {}", path.display()));
     }
-    if let Some(path) = &args.markdown {
+    if let Some(path) = &args.report.markdown {
         write_whole(path, export::markdown(&report).as_bytes())?;
         say(format_args!("wrote {}", path.display()));
     }
-    if let Some(path) = &args.csv {
+    if let Some(path) = &args.report.csv {
         write_whole(path, &export::csv(&report)?)?;
         say(format_args!("wrote {}", path.display()));
     }
-    if let Some(folder) = &args.plots {
+    if let Some(folder) = &args.report.plots {
         plots(folder, &report)?;
     }
-    match &args.json {
+    match &args.report.json {
         Some(_) if json_to_stdout => print(serde_json::to_string_pretty(&report)?),
         Some(path) => {
             write_whole(path, serde_json::to_string_pretty(&report)?.as_bytes())?;
@@ -144,7 +151,7 @@ fn off_policy(args: &Bench, log: &EvalLog, routers: &[RouterEntry]) -> anyhow::R
     let options =
         OffPolicyOptions { split: Some(args.split.parse::<Split>()?), resamples: args.resamples, seed: args.seed };
     let report = off_policy::run(log, &options, routers)?;
-    match args.json.as_deref() {
+    match args.report.json.as_deref() {
         Some(path) if path == Path::new("-") => print(serde_json::to_string_pretty(&report)?),
         Some(path) => {
             write_whole(path, serde_json::to_string_pretty(&report)?.as_bytes())?;
