@@ -6,6 +6,7 @@
 //! cargo bench --workspace --bench load -- open --rate 2000 --connections 8
 //! cargo bench --workspace --bench load -- swap --swaps 1000        two artifacts in turn, under load
 //! cargo bench --workspace --bench load -- soak --seconds 300       resident memory, with its slope
+//! cargo bench --workspace --bench load -- floor --seconds 20       beside a handler that answers a constant
 //! ```
 //!
 //! Closed loop: every connection sends its next request when it has its answer. Open loop: requests are due at a
@@ -15,6 +16,9 @@
 //! Random weights over eleven models, texts of 300 bytes: speed only.
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, reason = "a benchmark prints")]
+
+#[path = "load/floor.rs"]
+mod floor;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -67,14 +71,16 @@ impl Options {
                 "--test" => {
                     options.seconds = 0.25;
                     options.swaps = 10;
-                    options.modes = ["closed", "open", "swap", "soak"].map(str::to_owned).to_vec();
+                    options.modes = ["closed", "open", "swap", "soak", "floor"].map(str::to_owned).to_vec();
                 }
                 "--seconds" => options.seconds = number(),
                 "--connections" => options.connections = Some(whole(number())),
                 "--rate" => options.rate = number(),
                 "--swaps" => options.swaps = whole(number()),
                 "--pid" => options.pid = u32::try_from(whole(number())).expect("a process id"),
-                mode if ["closed", "open", "swap", "soak"].contains(&mode) => options.modes.push(mode.to_owned()),
+                mode if ["closed", "open", "swap", "soak", "floor"].contains(&mode) => {
+                    options.modes.push(mode.to_owned())
+                }
                 // Filters of other benchmarks in the same run.
                 _ => {}
             }
@@ -92,6 +98,12 @@ fn whole(number: f64) -> usize {
 }
 
 fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let [_, serve, which, router] = &arguments[..]
+        && serve == floor::SERVE
+    {
+        return floor::be_served(which, Path::new(router));
+    }
     let options = Options::read();
     let folder = tempfile::tempdir().expect("a temporary folder");
     let place = Place::new(folder.path());
@@ -102,17 +114,18 @@ fn main() {
         match mode.as_str() {
             "closed" => {
                 for connections in counts {
-                    let load = Load { place: &place, connections, rate: None };
+                    let load = Load { place: &place, to: place.data, connections, rate: None };
                     let tally = runtime.block_on(load.run(Duration::from_secs_f64(options.seconds)));
                     println!("closed/c={connections}: {tally}");
                 }
             }
             "open" => {
                 let connections = options.connections.unwrap_or(8);
-                let load = Load { place: &place, connections, rate: Some(options.rate) };
+                let load = Load { place: &place, to: place.data, connections, rate: Some(options.rate) };
                 let tally = runtime.block_on(load.run(Duration::from_secs_f64(options.seconds)));
                 println!("open/c={connections}/rate={}: {tally}", options.rate);
             }
+            "floor" => runtime.block_on(floor::floor(&place, &counts, options.seconds)),
             "swap" => runtime.block_on(swap(&place, options.connections.unwrap_or(4), options.swaps)),
             _ => runtime.block_on(soak(&place, &options)),
         }
@@ -166,6 +179,7 @@ fn serve(router: PathBuf) -> (SocketAddr, Option<SocketAddr>) {
 /// Requests over keep-alive connections: one after the other on each, or at a constant rate over all.
 struct Load<'a> {
     place: &'a Place,
+    to: SocketAddr,
     connections: usize,
     /// Requests per second; without it, as fast as answers come.
     rate: Option<f64>,
@@ -214,7 +228,7 @@ impl Load<'_> {
         let due = self.rate.map(|rate| Arc::new(Mutex::new(clock(started, rate, time))));
         let connections: Vec<_> = (0..self.connections)
             .map(|connection| {
-                let (data, bodies, due) = (self.place.data, Arc::clone(&self.place.bodies), due.clone());
+                let (data, bodies, due) = (self.to, Arc::clone(&self.place.bodies), due.clone());
                 tokio::spawn(async move {
                     let mut sender = connect(data).await;
                     let mut tally = Tally::new();
@@ -360,7 +374,7 @@ async fn is_consistent(response: Response<hyper::body::Incoming>, expected: &[(S
 async fn soak(place: &Place, options: &Options) {
     let time = Duration::from_secs_f64(options.seconds);
     let every = (time / 20).max(Duration::from_millis(100));
-    let load = Load { place, connections: options.connections.unwrap_or(8), rate: Some(options.rate) };
+    let load = Load { place, to: place.data, connections: options.connections.unwrap_or(8), rate: Some(options.rate) };
     let started = Instant::now();
     let watch = async {
         let mut samples = Vec::new();

@@ -230,8 +230,13 @@ fn paired(entrants: &[Entrant], measurement: &Measurement) -> Vec<PairedReport> 
     let metrics: [(&'static str, Figure); 2] = [("aiq", |f| f.aiq), ("quality_max", |f| f.quality_max)];
     let is_ours = |e: &Entrant| e.kind != RouterKind::Baseline && !e.optimistic;
     let mut pairs: Vec<PairedReport> = Vec::new();
+    // Every router against every baseline, and ours against other people's.
+    let is_compared = |a: &Entrant, b: &Entrant| {
+        b.kind == RouterKind::Baseline
+            || (a.kind == RouterKind::Pointsman && b.kind == RouterKind::External && !b.optimistic)
+    };
     for (a, ours) in entrants.iter().enumerate().filter(|(_, e)| is_ours(e)) {
-        for (b, baseline) in entrants.iter().enumerate().filter(|(_, e)| e.kind == RouterKind::Baseline) {
+        for (b, baseline) in entrants.iter().enumerate().filter(|(_, b)| is_compared(ours, b)) {
             for (metric, figure) in metrics {
                 let interval = measurement.paired(a, b, figure);
                 pairs.push(PairedReport {

@@ -131,8 +131,8 @@ fn write_markdown(out: &mut String, report: &BenchReport) -> std::fmt::Result {
             "| {} − {} | {value:+.4} [{low:+.4}, {high:+.4}] | {} | {} |",
             cell(&p.a),
             cell(&p.b),
-            number(p.p, 3),
-            number(p.p_adjusted, 3),
+            p_value(p.p),
+            p_value(p.p_adjusted),
         )?;
     }
     for r in report.routers.iter().filter(|r| r.kind != RouterKind::Baseline) {
@@ -243,6 +243,10 @@ fn dash() -> String {
 
 fn number(value: Option<f64>, digits: usize) -> String {
     value.map_or_else(dash, |v| format!("{v:.digits$}"))
+}
+
+fn p_value(p: Option<f64>) -> String {
+    p.map_or_else(dash, |p| if p < 5e-4 { "< 0.001".to_owned() } else { format!("{p:.3}") })
 }
 
 fn points(interval: Option<&IntervalReport>) -> String {

@@ -247,7 +247,7 @@ fn paired(out: &mut String, report: &BenchReport, figure: &str) -> std::fmt::Res
     table_in_section(
         out,
         "paired",
-        "Router minus baseline in points of 100, with the 95 % interval of the paired bootstrap.",
+        "Router minus baseline, and ours minus other people’s, in points of 100, with the 95 % interval of the paired bootstrap.",
         "Router",
         &["Baseline", "AIQ", "Quality at λ → ∞"],
     )?;

@@ -62,7 +62,7 @@ pub struct BenchReport {
     pub singles: Vec<SingleReport>,
     /// Every router measured: ours, others', baselines.
     pub routers: Vec<RouterReport>,
-    /// Every router of ours or others' against every baseline.
+    /// Every router of ours or others' against every baseline, and ours against others'.
     pub paired: Vec<PairedReport>,
     /// Quality per task at λ → ∞; empty where the log has fewer than two tasks.
     pub tasks: Vec<TaskReport>,
@@ -289,7 +289,7 @@ pub struct ReliabilityReport {
 pub struct PairedReport {
     /// A router of ours or others'.
     pub a: String,
-    /// A baseline.
+    /// A baseline, or somebody else's router.
     pub b: String,
     /// `aiq` or `quality_max`.
     pub metric: &'static str,
@@ -301,7 +301,7 @@ pub struct PairedReport {
     pub high: Option<f64>,
     /// Half the width of the interval: about the smallest difference these data can show.
     pub smallest_detectable: Option<f64>,
-    /// Two-sided p-value by the bootstrap, of this comparison alone.
+    /// Two-sided p-value by a normal test with the bootstrap's standard error, of this comparison alone.
     pub p: Option<f64>,
     /// The same by Holm's procedure over all comparisons of this metric in the report: where it is below 0.05, the chance
     /// that *any* such finding is false stays below 5 %.
