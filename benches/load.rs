@@ -79,7 +79,7 @@ impl Options {
                 "--swaps" => options.swaps = whole(number()),
                 "--pid" => options.pid = u32::try_from(whole(number())).expect("a process id"),
                 mode if ["closed", "open", "swap", "soak", "floor"].contains(&mode) => {
-                    options.modes.push(mode.to_owned())
+                    options.modes.push(mode.to_owned());
                 }
                 // Filters of other benchmarks in the same run.
                 _ => {}
