@@ -2,6 +2,7 @@
 
 mod keys;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ pub struct Config {
     pub log: LogSection,
     /// Where models can be reached.
     pub targets: Vec<TargetSection>,
+    /// Names of the operator's own: each stands for a model of the router, or for `auto` with or without an objective.
+    pub aliases: BTreeMap<String, String>,
 }
 
 /// One of `[[targets]]`; for domains and defaults see [`TargetSettings`].
@@ -167,7 +170,7 @@ impl Config {
     /// # Errors
     /// [`Error::NoRouter`] without a path, [`Error::Router`] for an objective that does not exist.
     pub fn into_settings(self) -> Result<Settings, Error> {
-        let Self { server, router, targets, .. } = self;
+        let Self { server, router, targets, aliases, .. } = self;
         let mut settings = Settings::new(router.path.ok_or(Error::NoRouter)?);
         if let Some(objective) = router.objective {
             settings.objective = match objective {
@@ -175,6 +178,7 @@ impl Config {
                 ObjectiveKey::Lambda(lambda) => lambda.to_string().parse()?,
             };
         }
+        settings.aliases = aliases;
         settings.targets = targets.into_iter().map(TargetSection::into_settings).collect::<Result<_, _>>()?;
         if let Some(admin) = server.admin_listen {
             settings.admin_listen = (admin != "off").then_some(admin);
@@ -279,7 +283,14 @@ mod tests {
                 )
             );
         }
-        assert!(refusal("[aliases]\na = \"b\"\n").contains("section `aliases` is planned"));
+    }
+
+    #[test]
+    fn aliases_have_names_of_the_operators_own() {
+        let text = "[router]\npath = \"r\"\n[aliases]\n\"chat-fast\" = \"small\"\nsmart = \"auto:quality\"\n";
+        let settings = Config::parse(text, Path::new("p.toml")).and_then(Config::into_settings).expect("valid");
+        assert_eq!(settings.aliases["chat-fast"], "small");
+        assert!(refusal("[aliases]\na = 1\n").contains("line 2"));
     }
 
     #[test]

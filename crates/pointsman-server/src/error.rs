@@ -122,6 +122,16 @@ pub enum Error {
         /// The other, with its value where that matters.
         other: &'static str,
     },
+    /// An alias of the configuration stands for nothing.
+    #[error("alias `{name}`: expected {expected}, got `{got}`")]
+    Alias {
+        /// The alias.
+        name: String,
+        /// What it may be.
+        expected: &'static str,
+        /// What it is.
+        got: String,
+    },
     /// The messages are no conversation.
     #[error(transparent)]
     BadMessages(pointsman::Error),

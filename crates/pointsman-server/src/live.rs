@@ -52,6 +52,9 @@ pub(crate) struct Live {
     pub(crate) retries: RetryBudget,
     in_flight: AtomicUsize,
     draining: AtomicBool,
+    /// Makes every decision panic, to see what becomes of requests then.
+    #[cfg(test)]
+    pub(crate) sabotaged: AtomicBool,
 }
 
 impl std::fmt::Debug for Live {
@@ -81,6 +84,8 @@ impl Live {
             retries: RetryBudget::default(),
             in_flight: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
+            #[cfg(test)]
+            sabotaged: AtomicBool::new(false),
         };
         Ok((live, settings))
     }
@@ -174,13 +179,13 @@ impl Drop for InFlight {
 
 fn load(settings: &Settings, config_version: u64) -> Result<Current, Error> {
     let router = Router::load(&settings.router)?;
-    let snapshot = Snapshot::new(&router, &settings.objective, config_version)?;
+    let snapshot = Snapshot::new(&router, &settings.objective, &settings.aliases, config_version)?;
     let targets = Targets::new(&settings.targets, router.models())?;
     Ok(Current { cells: DecisionCells::new(router.models().len()), snapshot, targets })
 }
 
 /// Whether something changed beside what a reload takes into use.
 fn waits_for_a_start(started_with: &Settings, now: &Settings) -> bool {
-    let Settings { router, objective, targets, .. } = now.clone();
-    Settings { router, objective, targets, ..started_with.clone() } != *now
+    let Settings { router, objective, targets, aliases, .. } = now.clone();
+    Settings { router, objective, targets, aliases, ..started_with.clone() } != *now
 }

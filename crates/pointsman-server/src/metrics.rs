@@ -140,6 +140,11 @@ struct DecisionLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CauseLabel {
+    cause: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct AttemptLabels {
     target: String,
     outcome: &'static str,
@@ -164,6 +169,7 @@ pub(crate) struct Metrics {
     decisions: Family<DecisionLabels, Counter>,
     reloads: Family<ResultLabel, Counter>,
     attempts: Family<AttemptLabels, Counter>,
+    degraded: Family<CauseLabel, Counter>,
     router_info: Family<VersionLabel, Gauge>,
     in_flight: Gauge,
     panics: Counter,
@@ -191,6 +197,7 @@ impl Metrics {
         let decisions = Family::default();
         let reloads = Family::default();
         let attempts = Family::default();
+        let degraded = Family::default();
         let router_info = Family::default();
         let (in_flight, panics) = (Gauge::default(), Counter::default());
         registry.register("decision_duration_seconds", "Time of a decision's stages", stages.clone());
@@ -199,6 +206,7 @@ impl Metrics {
         registry.register("decisions", "Decisions by chosen model and reason", decisions.clone());
         registry.register("config_reload", "Reloads by result", reloads.clone());
         registry.register("upstream_attempts", "Calls to targets by outcome", attempts.clone());
+        registry.register("degraded", "Requests answered without a decision, by cause", degraded.clone());
         registry.register("router_info", "1 for the artifact that decides", router_info.clone());
         registry.register("inflight", "Requests of the data plane being answered", in_flight.clone());
         registry.register("panics", "Requests that met a bug", panics.clone());
@@ -219,6 +227,7 @@ impl Metrics {
             decisions,
             reloads,
             attempts,
+            degraded,
             router_info,
             in_flight,
             panics,
@@ -268,6 +277,11 @@ impl Metrics {
     /// A call to a target, and how it ended.
     pub(crate) fn attempt(&self, target: &str, outcome: &'static str) {
         self.attempts.get_or_create_owned(&AttemptLabels { target: target.to_owned(), outcome }).inc();
+    }
+
+    /// A request that went to the default targets because no decision could be made.
+    pub(crate) fn degraded(&self, cause: &'static str) {
+        self.degraded.get_or_create_owned(&CauseLabel { cause }).inc();
     }
 
     pub(crate) fn in_flight(&self) -> &Gauge {

@@ -1,5 +1,6 @@
 //! What an operator may set.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -17,6 +18,9 @@ pub struct Settings {
     pub objective: Objective,
     /// Where models can be reached. Default: nowhere, and chat completions are refused.
     pub targets: Vec<TargetSettings>,
+    /// Names beside those of the router: each stands for one of its models, or for `auto`, `auto:quality` and so on.
+    /// Default: none.
+    pub aliases: BTreeMap<String, String>,
     /// Address of the data plane, `host:port`; port 0 takes any free one. Default: `127.0.0.1:8080`.
     pub listen: String,
     /// Address of the admin plane; `None`: there is none, and no metrics. Default: `127.0.0.1:8081`.
@@ -44,6 +48,7 @@ impl Settings {
             router: router.into(),
             objective: Objective::Default,
             targets: Vec::new(),
+            aliases: BTreeMap::new(),
             listen: "127.0.0.1:8080".into(),
             admin_listen: Some("127.0.0.1:8081".into()),
             max_body_bytes: 10 << 20,

@@ -125,6 +125,17 @@ impl Targets {
         &self.all[position]
     }
 
+    /// Models in the order of their first target.
+    pub(crate) fn models(&self) -> Vec<usize> {
+        let mut models = Vec::new();
+        for target in &self.all {
+            if !models.contains(&target.model_idx) {
+                models.push(target.model_idx);
+            }
+        }
+        models
+    }
+
     /// Names of the targets of a model.
     pub(crate) fn names(&self, model_idx: usize) -> impl Iterator<Item = &str> {
         self.by_model.get(model_idx).into_iter().flatten().map(|position| self.all[*position].name.as_str())
@@ -218,7 +229,13 @@ impl Target {
         self.health().note(report, now);
     }
 
-    /// Notes that a call begins; it has ended when what is returned is dropped.
+    /// Notes that a call begins, and that it finds out where that is to be found out.
+    pub(crate) fn call(&self, now: Instant) -> Busy<'_> {
+        self.health().begin(now);
+        self.begin()
+    }
+
+    /// Notes that something is being done; it has ended when what is returned is dropped.
     pub(crate) fn begin(&self) -> Busy<'_> {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         Busy(self)

@@ -3,7 +3,7 @@
 pub(crate) mod answer;
 pub(crate) mod forward;
 pub(crate) mod headers;
-mod json;
+pub(crate) mod json;
 pub(crate) mod models;
 pub(crate) mod options;
 pub(crate) mod query;

@@ -25,7 +25,10 @@ const SECTIONS: [(&str, &[&str]); 4] = [
 ];
 
 /// Sections of the gateway. To pass over one would change what was asked.
-const PLANNED: [&str; 4] = ["aliases", "policies", "tenants", "experiments"];
+const PLANNED: [&str; 3] = ["policies", "tenants", "experiments"];
+
+/// Sections whose keys are the operator's own.
+const OPEN: [&str; 1] = ["aliases"];
 
 /// Offset and description of the first unknown key; `None` for a text that is no TOML, which the parser explains.
 pub(super) fn first_unknown(text: &str) -> Option<(usize, String)> {
@@ -43,11 +46,13 @@ pub(super) fn first_unknown(text: &str) -> Option<(usize, String)> {
                 let unknown = table.keys().filter(|key| !keys.contains(&key.get_ref().as_ref()));
                 found.extend(unknown.map(|key| (key.span().start, unknown_key(key.get_ref(), name, keys))));
             }
+        } else if OPEN.contains(&name) {
+            // The parser looks at the values, and the router at what they name.
         } else if PLANNED.contains(&name) {
             let message = format!("section `{name}` is planned and not there yet; remove it to serve decisions");
             found.push((section.span().start, message));
         } else {
-            let known = SECTIONS.map(|(known, _)| known);
+            let known: Vec<&str> = SECTIONS.iter().map(|(known, _)| *known).chain(OPEN).collect();
             let advice = nearest(name, &known)
                 .map_or_else(|| format!(", expected {}", known.join(", ")), |near| format!("; did you mean `{near}`?"));
             found.push((section.span().start, format!("unknown section `{name}`{advice}")));

@@ -6,6 +6,7 @@
 //!                      └────── next ◄───────┘ a failure of the target's
 //! ```
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,6 +23,7 @@ use crate::error::{Error, UpstreamOutcome};
 use crate::live::{Current, InFlight, Live};
 use crate::net::{body, stream};
 use crate::routing::retries::{ROUNDS, wait};
+use crate::routing::snapshot::Wanted;
 use crate::targets::Target;
 use crate::targets::health::Report;
 use crate::upstream::sse::Says;
@@ -35,6 +37,9 @@ use crate::wire::refusal::Refusal;
 
 /// The endpoint below a target's base.
 const ENDPOINT: &str = "/chat/completions";
+
+/// The reason of a request that went to the default targets.
+const DEGRADED: &str = "degraded";
 
 /// The longest that a request may take, whatever its targets allow.
 const LONGEST: Duration = Duration::from_mins(15);
@@ -72,14 +77,12 @@ pub(crate) async fn chat(State(live): State<Arc<Live>>, request: Request) -> Res
     let hints = Hints::new(&head.headers)?;
     let bytes = body::read(body, live.limits.max_body_bytes, live.limits.read_timeout).await?;
     let current = live.current();
-    let (bytes, chosen) = if bytes.len() <= LONGEST_INLINE {
-        let chosen = choose(&live, &current, &hints, &bytes)?;
-        (bytes, chosen)
+    let chosen = if bytes.len() <= LONGEST_INLINE {
+        choose_or_degrade(&live, &current, &hints, &bytes)?
     } else {
-        let (live, current) = (Arc::clone(&live), Arc::clone(&current));
-        let task = tokio::task::spawn_blocking(move || Ok((choose(&live, &current, &hints, &bytes)?, bytes)));
-        let (chosen, bytes) = task.await.unwrap_or(Err(Error::Panicked))?;
-        (bytes, chosen)
+        let (live, current, bytes) = (Arc::clone(&live), Arc::clone(&current), bytes.clone());
+        let task = tokio::task::spawn_blocking(move || choose_or_degrade(&live, &current, &hints, &bytes));
+        task.await.unwrap_or(Err(Error::Panicked))?
     };
     let forward = Forward::new(&bytes)?;
     let decision_id = HeaderValue::try_from(&chosen.decision_id).expect("an identifier is ASCII");
@@ -118,6 +121,40 @@ struct Chosen {
     elapsed_us: u64,
     /// Models that may answer, best first.
     ranked: Vec<usize>,
+}
+
+/// A decision, or where making one meets a mistake of ours, the default targets: a bug of the router must not cost an
+/// answer. A request that limits the choice is refused then, since nothing could be said about the limits.
+fn choose_or_degrade(live: &Live, current: &Current, hints: &Hints, bytes: &[u8]) -> Result<Chosen, Error> {
+    let chosen = catch_unwind(AssertUnwindSafe(|| choose(live, current, hints, bytes)));
+    let (cause, error) = match chosen {
+        Ok(Err(error)) if error.status() == StatusCode::INTERNAL_SERVER_ERROR => ("error", error),
+        Ok(chosen) => return chosen,
+        Err(_) => ("panic", Error::Panicked),
+    };
+    let query = Query::parse(bytes, live.limits.max_messages)?;
+    let Some(ranked) = defaults(current, &query) else { return Err(error) };
+    live.metrics.degraded(cause);
+    tracing::error!(cause = error.chain(), "a decision failed, the request goes to the default targets");
+    Ok(Chosen { decision_id: live.ids.next("dec"), reason: DEGRADED, elapsed_us: 0, ranked })
+}
+
+/// The models asked for by name, else every model in the order of its first target; `None` where the request limits the
+/// choice, or nobody is left.
+fn defaults(current: &Current, query: &Query<'_>) -> Option<Vec<usize>> {
+    let (allow, deny) = query.pool();
+    let limits = query.limits();
+    let limited = limits.max_cost_usd.is_some() || limits.min_quality.is_some() || limits.max_latency_ms.is_some();
+    if limited || !allow.is_empty() || !deny.is_empty() {
+        return None;
+    }
+    let wanted = Wanted { model: query.model(), models: query.models(), objective: None, hinted: None, allow, deny };
+    let mut ranked = current.snapshot.select(wanted).ok()?.requested;
+    if ranked.is_empty() {
+        ranked = current.targets.models();
+    }
+    ranked.retain(|model_idx| current.targets.names(*model_idx).next().is_some());
+    (!ranked.is_empty()).then_some(ranked)
 }
 
 fn choose(live: &Live, current: &Current, hints: &Hints, bytes: &[u8]) -> Result<Chosen, Error> {
@@ -213,7 +250,7 @@ impl<'r> Carrier<'r> {
     }
 
     async fn ask(&self, target: &Target, deadline: Instant) -> Result<Answer, Failure> {
-        let _busy = target.begin();
+        let _busy = target.call(Instant::now());
         let call = Call {
             endpoint: ENDPOINT,
             headers: self.headers.clone(),

@@ -102,12 +102,21 @@ pub(super) fn planned<R>(
     let (allow, deny) = query.pool();
     let objective: Option<&Objective> = query.objective();
     let hinted = hints.objective.as_ref();
-    let selection = snapshot.select(Wanted { model: query.model(), objective, hinted, allow, deny })?;
+    let selection = snapshot.select(Wanted {
+        model: query.model(),
+        models: query.models(),
+        objective,
+        hinted,
+        allow,
+        deny,
+    })?;
     let (turns, context) = (query.turns(), query.context());
     let request = query.request(&turns, &context);
     let limits = query.limits();
     let parsed = Instant::now();
 
+    #[cfg(test)]
+    assert!(!live.sabotaged.load(std::sync::atomic::Ordering::Relaxed), "sabotaged");
     SCRATCH.with_borrow_mut(|scratch| {
         let Scratch { features, predictions, ranking } = scratch;
         let router = snapshot.router();

@@ -128,6 +128,12 @@ impl Reloader {
     pub async fn reload(&self) -> Result<(), Error> {
         self.0.reload().await.map(drop)
     }
+
+    /// Makes every decision panic from now on.
+    #[cfg(test)]
+    pub(crate) fn sabotage(&self) {
+        self.0.sabotaged.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
 }
 
 impl Listening {

@@ -1,5 +1,7 @@
 //! A decision made into a plan: what to call, what to try after it, and why.
 
+use std::borrow::Cow;
+
 use pointsman::decision::{Exclusion, Ranked};
 use pointsman::{Decision, Reason};
 
@@ -10,39 +12,43 @@ use crate::error::Error;
 pub(crate) const REQUESTED: &str = "requested";
 
 /// What to do with a request.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Plan<'a> {
     /// Position of the model to call.
     pub(crate) model_idx: usize,
     /// Why, in one word of a closed set.
     pub(crate) reason: &'static str,
     /// All that was considered, the model to call first.
-    pub(crate) ranked: &'a [Ranked],
+    pub(crate) ranked: Cow<'a, [Ranked]>,
     /// Whether the client named the model.
     pub(crate) pinned: bool,
 }
 
 /// The plan for a decision. Limits are hard: where no model keeps within them there is no plan.
 pub(crate) fn plan<'a>(selection: &Selection<'_>, decision: &Decision<'a>) -> Result<Plan<'a>, Error> {
-    let Some(model_idx) = selection.requested else {
+    if selection.requested.is_empty() {
         if decision.ranked[0].excluded.is_some() {
             return Err(no_candidate(decision.ranked));
         }
         return Ok(Plan {
             model_idx: decision.model_idx,
             reason: decision.reason.as_str(),
-            ranked: decision.ranked,
+            ranked: Cow::Borrowed(decision.ranked),
             pinned: false,
         });
-    };
-    let position = decision.ranked.iter().position(|entry| entry.model_idx == model_idx);
-    // A model that the request itself denied is not among the ranked.
-    let Some(position) = position else { return Err(Error::NoCandidate { excluded_by: vec!["allow", "deny"] }) };
-    let ranked = &decision.ranked[position..=position];
-    if ranked[0].excluded.is_some() {
-        return Err(no_candidate(ranked));
     }
-    Ok(Plan { model_idx, reason: REQUESTED, ranked, pinned: true })
+    // The caller's order; what the limits exclude comes after what may be tried, as it does in the router's own order.
+    // Models that the request itself denied are not among the ranked.
+    let find = |model_idx: &usize| decision.ranked.iter().find(|entry| entry.model_idx == *model_idx).copied();
+    let mut ranked: Vec<Ranked> = selection.requested.iter().filter_map(find).collect();
+    ranked.sort_by_key(|entry| entry.excluded.is_some());
+    match ranked.first() {
+        None => Err(Error::NoCandidate { excluded_by: vec!["allow", "deny"] }),
+        Some(first) if first.excluded.is_some() => Err(no_candidate(&ranked)),
+        Some(first) => {
+            Ok(Plan { model_idx: first.model_idx, reason: REQUESTED, ranked: Cow::Owned(ranked), pinned: true })
+        }
+    }
 }
 
 /// All reasons, for a closed set of labels.

@@ -1,12 +1,14 @@
 //! A router bound to every objective that a client may name: what a request is answered from, as one piece.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use axum::http::HeaderValue;
 use pointsman::{Bound, Catalog, Error as Routing, Objective, Policy, Router};
 
 use crate::error::Error;
+use crate::wire::json::Text;
 use crate::wire::models::{Model, Pricing};
 
 /// The name that means the operator's objective.
@@ -25,6 +27,8 @@ const ALIASES: [(&str, Objective); 4] = [
 pub(crate) struct Snapshot {
     /// Alias, objective and policy; the first is [`AUTO`].
     policies: Vec<(&'static str, Objective, Bound)>,
+    /// The operator's names, by name.
+    aliases: BTreeMap<String, Stands>,
     catalog: Catalog,
     version: String,
     version_header: HeaderValue,
@@ -32,11 +36,22 @@ pub(crate) struct Snapshot {
     model_headers: Vec<HeaderValue>,
 }
 
+/// What a name of the operator's stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stands {
+    /// Position of a model.
+    Model(usize),
+    /// Position of a policy.
+    Policy(usize),
+}
+
 /// What a request says of whom it wants.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wanted<'q> {
-    /// Alias or name of a model; absent: `auto`.
+    /// Alias or name of a model; absent: `auto`, or the first of `models`.
     pub(crate) model: Option<&'q str>,
+    /// Names of models in the caller's own order, to be tried after `model`.
+    pub(crate) models: &'q [Text<'q>],
     /// Objective of the request's own options.
     pub(crate) objective: Option<&'q Objective>,
     /// Objective for a request that names none itself.
@@ -54,13 +69,18 @@ pub(crate) struct Selection<'s> {
     pub(crate) route: &'s str,
     /// The policy that judges the candidates.
     pub(crate) bound: Cow<'s, Bound>,
-    /// Position of the model asked for by name.
-    pub(crate) requested: Option<usize>,
+    /// Positions of the models asked for by name, the first to be tried first; empty where the router chooses.
+    pub(crate) requested: Vec<usize>,
 }
 
 impl Snapshot {
     /// Binds `router` to `objective` and to every named one that it can serve.
-    pub(crate) fn new(router: &Router, objective: &Objective, config_version: u64) -> Result<Self, Error> {
+    pub(crate) fn new(
+        router: &Router,
+        objective: &Objective,
+        aliases: &BTreeMap<String, String>,
+        config_version: u64,
+    ) -> Result<Self, Error> {
         let catalog = router.default_catalog();
         let bind = |objective: &Objective| {
             router.bind(&catalog, &Policy { objective: objective.clone(), ..Policy::default() })
@@ -74,7 +94,12 @@ impl Snapshot {
             }
         }
         let version = format!("sha256:{}", router.identity());
+        let aliases = aliases
+            .iter()
+            .map(|(name, stands_for)| Ok((name.clone(), stands(router, &policies, name, stands_for)?)))
+            .collect::<Result<_, Error>>()?;
         Ok(Self {
+            aliases,
             version_header: header(&version),
             model_headers: router.models().iter().map(|name| header(name)).collect(),
             policies,
@@ -87,16 +112,31 @@ impl Snapshot {
     /// What a request's wishes stand for. Aliases go before models of the same name; an objective of the request's
     /// own options goes before the header's, which goes before the operator's.
     pub(crate) fn select(&self, wanted: Wanted<'_>) -> Result<Selection<'_>, Error> {
-        let model = wanted.model.unwrap_or(AUTO);
-        let alias = self.policies.iter().find(|(alias, ..)| *alias == model);
-        let (route, requested, named) = match alias {
-            Some((alias, ..)) if *alias == AUTO => (AUTO, None, None),
-            Some((alias, objective, _)) => (*alias, None, Some(objective)),
-            None => {
-                let idx = self.model_idx(model)?;
-                (self.router().models()[idx].as_str(), Some(idx), None)
-            }
+        let first = match (wanted.model, wanted.models) {
+            (None, [first, ..]) => first.0.as_ref(),
+            (model, _) => model.unwrap_or(AUTO),
         };
+        let (route, mut requested, named) = match self.stands_for(first)? {
+            (route, Stands::Policy(0)) => (route, Vec::new(), None),
+            (route, Stands::Policy(policy)) => (route, Vec::new(), Some(&self.policies[policy].1)),
+            (route, Stands::Model(idx)) => (route, vec![idx], None),
+        };
+        if !wanted.models.is_empty() {
+            if requested.is_empty() {
+                return Err(Error::Contradiction { param: "models", other: "a `model` that leaves the choice to the router" });
+            }
+            for name in wanted.models {
+                let stands = self.stands_for(&name.0).map_err(|error| match error {
+                    Error::ModelNotFound { model, .. } => Error::ModelNotFound { param: "models", model },
+                    error => error,
+                })?;
+                match stands.1 {
+                    Stands::Model(idx) if requested.contains(&idx) => {}
+                    Stands::Model(idx) => requested.push(idx),
+                    Stands::Policy(_) => return Err(Error::invalid("models", "names of models", "an objective")),
+                }
+            }
+        }
         if named.is_some() && wanted.objective.is_some() {
             return Err(Error::Contradiction {
                 param: "pointsman.objective",
@@ -142,6 +182,19 @@ impl Snapshot {
         })
     }
 
+    /// What a name stands for, and the name as this snapshot has it. Objectives go before the operator's names, and those
+    /// before models of the same name.
+    fn stands_for(&self, name: &str) -> Result<(&str, Stands), Error> {
+        if let Some(position) = self.policies.iter().position(|(alias, ..)| *alias == name) {
+            return Ok((self.policies[position].0, Stands::Policy(position)));
+        }
+        if let Some((alias, stands)) = self.aliases.get_key_value(name) {
+            return Ok((alias, *stands));
+        }
+        let idx = self.model_idx(name)?;
+        Ok((&self.router().models()[idx], Stands::Model(idx)))
+    }
+
     fn model_idx(&self, model: &str) -> Result<usize, Error> {
         let position = self.router().models().iter().position(|name| name == model);
         position.ok_or_else(|| {
@@ -168,7 +221,8 @@ impl Snapshot {
                 output_usd_per_mtok: price.output_usd_per_mtok,
             })
         };
-        let aliases = self.policies.iter().map(|(alias, ..)| entry(*alias, "pointsman", None));
+        let aliases = self.policies.iter().map(|(alias, ..)| *alias).chain(self.aliases.keys().map(String::as_str));
+        let aliases = aliases.map(|alias| entry(alias, "pointsman", None));
         let models = self.router().models().iter().map(|name| entry(name, "upstream", pricing(name)));
         aliases.chain(models).collect()
     }
@@ -192,6 +246,22 @@ impl Snapshot {
     pub(crate) fn model_header(&self, model_idx: usize) -> HeaderValue {
         self.model_headers[model_idx].clone()
     }
+}
+
+/// What an alias of the configuration stands for.
+fn stands(
+    router: &Router,
+    policies: &[(&'static str, Objective, Bound)],
+    name: &str,
+    stands_for: &str,
+) -> Result<Stands, Error> {
+    let bad = |expected: &'static str, got: &str| Error::Alias { name: name.to_owned(), expected, got: shortened(got) };
+    if name.is_empty() || name == AUTO || name.starts_with("auto:") {
+        return Err(bad("a name that is not `auto` nor begins with `auto:`", name));
+    }
+    let policy = policies.iter().position(|(alias, ..)| *alias == stands_for).map(Stands::Policy);
+    let model = || router.models().iter().position(|model| model == stands_for).map(Stands::Model);
+    policy.or_else(model).ok_or_else(|| bad("a model of the router, or `auto` with or without an objective", stands_for))
 }
 
 /// As much of a name as an error repeats.

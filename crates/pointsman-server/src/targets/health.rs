@@ -59,6 +59,15 @@ impl Health {
         }
     }
 
+    /// Called when a call begins. Where it is the one that finds out, the others leave the target alone meanwhile: a target
+    /// that comes back is not met by everyone at once. A call that never reports is forgotten after as long as a circuit
+    /// stays open at first.
+    pub(crate) fn begin(&mut self, now: Instant) {
+        if self.standing(now) == Standing::Probe {
+            self.until = Some(now + OPEN);
+        }
+    }
+
     pub(crate) fn note(&mut self, report: Report, now: Instant) {
         match report {
             Report::Answered => *self = Self::default(),
@@ -93,6 +102,23 @@ mod tests {
         assert_eq!(health.standing(start + OPEN + OPEN), Standing::Down, "a failed probe doubles the wait");
         health.note(Report::Answered, start + OPEN * 3);
         assert_eq!(health.standing(start + OPEN * 3), Standing::Well);
+    }
+
+    #[test]
+    fn one_call_at_a_time_finds_out() {
+        let (mut health, start) = (Health::default(), Instant::now());
+        (0..3).for_each(|_| health.note(Report::Failed, start));
+        let back = start + OPEN;
+        assert_eq!(health.standing(back), Standing::Probe);
+        health.begin(back);
+        assert_eq!(health.standing(back), Standing::Down, "somebody is finding out");
+        assert_eq!(health.standing(back + OPEN), Standing::Probe, "who never came back");
+        health.begin(back + OPEN);
+        health.note(Report::Answered, back + OPEN);
+        assert_eq!(health.standing(back + OPEN), Standing::Well);
+        let mut well = Health::default();
+        well.begin(start);
+        assert_eq!(well.standing(start), Standing::Well);
     }
 
     #[test]

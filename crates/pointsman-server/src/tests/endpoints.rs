@@ -87,6 +87,45 @@ fn a_model_asked_for_by_name_is_given() {
 }
 
 #[test]
+fn a_callers_own_order_is_kept() {
+    let server = Running::new();
+    let asked = |model: Value, models: Value| {
+        server.route(&json!({ "prompt": "hello", "model": model, "models": models }).to_string())
+    };
+    let answer = asked(json!("small"), json!(["large", "small"])).json();
+    assert_eq!((&answer["models"], &answer["reason"]), (&json!(["small", "large"]), &json!("requested")));
+    assert_eq!(answer["pinned"], true);
+    // Without `model` the first of the list goes first.
+    assert_eq!(asked(Value::Null, json!(["large", "code é"])).json()["models"], json!(["large", "code é"]));
+    assert_eq!(asked(Value::Null, json!([])).json()["route"], "auto");
+    let unknown = asked(json!("small"), json!(["gpt-9"]));
+    assert_eq!(unknown.error(), (400, "model_not_found".into(), Some("models".into())));
+    let both = asked(json!("auto:cheap"), json!(["small"]));
+    assert_eq!(both.error(), (400, "invalid_request".into(), Some("models".into())));
+}
+
+#[test]
+fn aliases_stand_for_models_and_objectives() {
+    let aliases = [("chat-fast", "small"), ("smart", "auto:quality")].map(|(a, b)| (a.to_owned(), b.to_owned()));
+    let server = Running::with(Latencies::Known, crate::Settings { aliases: aliases.into(), ..loopback() });
+    let asked = |model: &str| server.route(&json!({ "prompt": "hello", "model": model }).to_string()).json();
+    let fast = asked("chat-fast");
+    assert_eq!((&fast["model"], &fast["route"], &fast["pinned"]), (&json!("small"), &json!("chat-fast"), &json!(true)));
+    let smart = asked("smart");
+    assert_eq!((&smart["model"], &smart["route"]), (&asked("auto:quality")["model"], &json!("smart")));
+    assert!(ids(&server.get("/v1/models").json()).contains(&"smart"));
+    for (name, stands_for) in [("a", "gpt-9"), ("auto", "small"), ("auto:mine", "small"), ("", "small"), ("b", "a")] {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let router = folder.path().join("router.safetensors");
+        std::fs::write(&router, super::artifact::bytes(Latencies::Known)).expect("written");
+        let aliases = [(name.to_owned(), stands_for.to_owned())].into();
+        let settings = crate::Settings { router, aliases, ..loopback() };
+        let error = crate::Server::open(move || Ok(settings.clone())).expect_err("refused").to_string();
+        assert!(error.starts_with(&format!("alias `{name}`: expected")), "{error}");
+    }
+}
+
+#[test]
 fn a_whole_chat_body_is_taken() {
     let server = Running::new();
     let body = json!({

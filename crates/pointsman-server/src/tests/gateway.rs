@@ -260,6 +260,40 @@ fn the_next_best_model_answers_where_the_best_cannot() {
 }
 
 #[test]
+fn a_callers_own_order_is_followed_and_kept_from_the_target() {
+    let bad = Fake::new([Act::Reply(503, "", "application/json", "{}".into())]);
+    let good = Fake::new([completion("Hi")]);
+    let server = serving(vec![good.target("large-a", DEAR), bad.target("small-a", CHEAP)]);
+    let mut body = asking(CHEAP, false);
+    body["models"] = json!([DEAR]);
+    let reply = chat(&server, &body);
+    assert_eq!((reply.status, reply.header("x-pointsman-selected-model")), (200, Some(DEAR)));
+    assert_eq!(reply.header("x-pointsman-reason"), Some("requested"));
+    assert!(!bad.requests().is_empty(), "the caller's first choice is asked first");
+    assert!(good.requests()[0].body.get("models").is_none());
+}
+
+#[test]
+fn a_router_that_fails_does_not_cost_the_answer() {
+    let (first, second) = (Fake::new([completion("Hi")]), Fake::new([completion("Hi")]));
+    let server = serving(vec![first.target("large-a", DEAR), second.target("small-a", CHEAP)]);
+    server.reloader.sabotage();
+    let reply = chat(&server, &asking("auto:cheap", false));
+    assert_eq!((reply.status, reply.header("x-pointsman-reason")), (200, Some("degraded")), "{}", text(&reply));
+    assert_eq!(reply.header("x-pointsman-target"), Some("large-a"), "the first target of the configuration");
+    let named = chat(&server, &asking(CHEAP, false));
+    assert_eq!((named.status, named.header("x-pointsman-selected-model")), (200, Some(CHEAP)));
+    let samples = server.samples("pointsman_degraded_total");
+    assert_eq!(samples, ["pointsman_degraded_total{cause=\"panic\"} 2"]);
+
+    // What the request forbids is not done for want of a decision.
+    let mut limited = asking("auto", false);
+    limited["pointsman"] = json!({"max_cost_usd": 0.001});
+    assert_eq!(chat(&server, &limited).status, 500);
+    assert_eq!(server.samples("pointsman_panics_total"), ["pointsman_panics_total 0"]);
+}
+
+#[test]
 fn a_client_that_leaves_takes_its_call_with_it() {
     for streams in [false, true] {
         let fake = Fake::new([if streams { Act::Stall(vec![delta("Hi")]) } else { Act::Silence }]);

@@ -43,6 +43,10 @@ fn texts() {
             "pointsman.objective: not together with a `model` that names an objective",
         ),
         (
+            Error::Alias { name: "chat".into(), expected: "a model of the router", got: "gpt-9".into() },
+            "alias `chat`: expected a model of the router, got `gpt-9`",
+        ),
+        (
             Error::BadMessages(pointsman::Error::NoMessages),
             "messages: expected at least one message, got an empty array",
         ),

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 /// A string, borrowed where the JSON holds no escapes.
 #[derive(Debug, serde::Deserialize)]
-pub(super) struct Text<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
+pub(crate) struct Text<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
 
 /// Any value, passed over. Unlike serde's `IgnoredAny` it keeps to the parser's limit on depth.
 pub(super) struct PassedOver;

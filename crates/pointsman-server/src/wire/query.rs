@@ -21,6 +21,9 @@ use crate::error::Error;
 /// Longest body that is read a second time to explain what is wrong with it: explaining takes ten times its size.
 const LONGEST_EXPLAINED: usize = 1 << 20;
 
+/// Most names in a caller's own order: more is no order but a list of everything.
+const MOST_MODELS: usize = 64;
+
 /// A chat completion's body, or one with a `prompt` in the place of `messages`. Exactly one of the two is needed.
 ///
 /// Every other field of a chat completion may be there and is passed over.
@@ -30,6 +33,9 @@ pub(crate) struct Query<'b> {
     /// `auto`, `auto:<objective>`, or the name of a model, which is then the answer.
     #[schema(value_type = Option<String>)]
     model: Option<Cow<'b, str>>,
+    /// Names of models in the caller's own order: where the first fails, the next is tried. With `model`, that goes first.
+    #[schema(value_type = Option<Vec<String>>, max_items = 64)]
+    models: Option<Vec<Text<'b>>>,
     /// The conversation, oldest message first.
     #[schema(value_type = Option<Vec<Message>>, min_items = 1)]
     messages: Option<Conversation>,
@@ -135,6 +141,9 @@ impl<'b> Query<'b> {
             }
             _ => {}
         }
+        if self.models.as_ref().is_some_and(|models| models.len() > MOST_MODELS) {
+            return Err(Error::invalid("models", format!("at most {MOST_MODELS} names"), "more"));
+        }
         if self.session_id.as_ref().is_some_and(|id| id.chars().count() > 256) {
             return Err(Error::invalid("session_id", "at most 256 characters", "more"));
         }
@@ -150,6 +159,11 @@ impl<'b> Query<'b> {
     /// What is to answer, as the request names it.
     pub(crate) fn model(&self) -> Option<&str> {
         self.model.as_deref()
+    }
+
+    /// The caller's own order of models; empty without one.
+    pub(crate) fn models(&self) -> &[Text<'b>] {
+        self.models.as_deref().unwrap_or_default()
     }
 
     /// The objective of our own options.
@@ -309,7 +323,7 @@ impl<'de> Visitor<'de> for Fields<'_> {
                 "context" => query.context = self.value(map, "context", CONTEXT)?,
                 "pointsman" => query.pointsman = self.value(map, "pointsman", "an object")?,
                 "id" => query.id = self.value(map, "id", "any value")?,
-                "models" => self.unsupported(map, "models")?,
+                "models" => query.models = self.value(map, "models", "an array of names")?,
                 "provider" => self.unsupported(map, "provider")?,
                 _ => {
                     map.next_value::<PassedOver>()?;

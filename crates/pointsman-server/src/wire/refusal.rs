@@ -119,6 +119,7 @@ impl Error {
             | Self::NoRouter
             | Self::ConfigRead { .. }
             | Self::Config { .. }
+            | Self::Alias { .. }
             | Self::BadSetting { .. }
             | Self::BadTarget { .. }
             | Self::Certificates(_)
