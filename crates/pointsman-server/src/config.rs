@@ -12,6 +12,7 @@ use serde::Deserialize;
 use crate::error::Error;
 use crate::settings::Settings;
 use crate::targets::{TargetSettings, Timeouts};
+use crate::tenants::TenantSettings;
 
 /// A configuration as its file gives it; a field that is absent has the default of [`Settings`].
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -27,6 +28,22 @@ pub struct Config {
     pub targets: Vec<TargetSection>,
     /// Names of the operator's own: each stands for a model of the router, or for `auto` with or without an objective.
     pub aliases: BTreeMap<String, String>,
+    /// Who may use the data plane.
+    pub tenants: Vec<TenantSection>,
+}
+
+/// One of `[[tenants]]`; for domains and defaults see [`TenantSettings`].
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TenantSection {
+    /// Unique.
+    pub name: String,
+    /// SHA-256 of each key, in hexadecimal.
+    pub key_sha256: Vec<String>,
+    /// Names or patterns of models.
+    pub models: Option<Vec<String>>,
+    /// Most requests in a minute.
+    pub requests_per_minute: Option<u32>,
 }
 
 /// One of `[[targets]]`; for domains and defaults see [`TargetSettings`].
@@ -170,7 +187,7 @@ impl Config {
     /// # Errors
     /// [`Error::NoRouter`] without a path, [`Error::Router`] for an objective that does not exist.
     pub fn into_settings(self) -> Result<Settings, Error> {
-        let Self { server, router, targets, aliases, .. } = self;
+        let Self { server, router, targets, aliases, tenants, .. } = self;
         let mut settings = Settings::new(router.path.ok_or(Error::NoRouter)?);
         if let Some(objective) = router.objective {
             settings.objective = match objective {
@@ -179,6 +196,7 @@ impl Config {
             };
         }
         settings.aliases = aliases;
+        settings.tenants = tenants.into_iter().map(TenantSection::into_settings).collect();
         settings.targets = targets.into_iter().map(TargetSection::into_settings).collect::<Result<_, _>>()?;
         if let Some(admin) = server.admin_listen {
             settings.admin_listen = (admin != "off").then_some(admin);
@@ -191,6 +209,13 @@ impl Config {
         set(&mut settings.read_timeout, server.read_timeout_ms.map(Duration::from_millis));
         set(&mut settings.drain_timeout, server.drain_timeout_ms.map(Duration::from_millis));
         Ok(settings)
+    }
+}
+
+impl TenantSection {
+    fn into_settings(self) -> TenantSettings {
+        let Self { name, key_sha256, models, requests_per_minute } = self;
+        TenantSettings { name, key_sha256, models: models.unwrap_or_else(|| vec!["*".into()]), requests_per_minute }
     }
 }
 
@@ -274,7 +299,7 @@ mod tests {
 
     #[test]
     fn sections_that_are_planned_are_refused_as_such() {
-        for section in ["policies", "tenants", "experiments"] {
+        for section in ["policies", "experiments"] {
             assert_eq!(
                 refusal(&format!("[[{section}]]\nname = \"x\"\n")),
                 format!(

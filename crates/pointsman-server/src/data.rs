@@ -7,8 +7,12 @@ mod models;
 mod route;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Router;
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
 use crate::error::Error;
@@ -27,10 +31,30 @@ pub(crate) fn endpoints(live: Arc<Live>) -> Router {
         .route("/v1/route", post(route::route))
         .route("/v1/route/batch", post(batch::batch))
         .route("/v1/models", get(models::models))
+        .route_layer(from_fn_with_state(Arc::clone(&live), admit))
         .route("/health", get(ops::probes::health))
         .route("/ready", get(ops::probes::ready))
         .route("/openapi.json", get(ops::openapi::data))
         .fallback(async || Error::NotFound)
         .method_not_allowed_fallback(async || Error::MethodNotAllowed)
         .with_state(live)
+}
+
+/// Lets a request through to the endpoints above if a tenant may ask it, and says in its reply what is left of the limit.
+async fn admit(State(live): State<Arc<Live>>, mut request: Request, next: Next) -> Response {
+    let current = live.current();
+    match current.tenants.admit(request.headers(), Instant::now()) {
+        Ok(admitted) => {
+            request.extensions_mut().insert(admitted.clone());
+            let mut response = next.run(request).await;
+            admitted.mark(response.headers_mut());
+            response
+        }
+        Err((error, tenant)) => {
+            if let Some(tenant) = tenant {
+                live.metrics.rate_limited(tenant);
+            }
+            error.into_response()
+        }
+    }
 }

@@ -122,6 +122,27 @@ pub enum Error {
         /// The other, with its value where that matters.
         other: &'static str,
     },
+    /// A tenant of the configuration is not valid.
+    #[error("tenant `{tenant}`: {field} expected {expected}, got `{got}`")]
+    BadTenant {
+        /// Its name.
+        tenant: String,
+        /// The key in the configuration.
+        field: &'static str,
+        /// What it may be.
+        expected: &'static str,
+        /// What it is.
+        got: String,
+    },
+    /// The request has no key that anybody knows.
+    #[error("authorization: expected a key of this server as a bearer token")]
+    Unauthorized,
+    /// The tenant asked more often than it may.
+    #[error("too many requests: the next one is taken in {retry_after} s")]
+    RateLimited {
+        /// Seconds.
+        retry_after: u32,
+    },
     /// An alias of the configuration stands for nothing.
     #[error("alias `{name}`: expected {expected}, got `{got}`")]
     Alias {
@@ -239,6 +260,11 @@ impl Error {
     pub(crate) fn target(target: &str, field: &'static str, expected: &'static str, got: &str) -> Self {
         let short = |text: &str| text.chars().take(80).collect();
         Self::BadTarget { target: short(target), field, expected, got: short(got) }
+    }
+
+    pub(crate) fn tenant(tenant: &str, field: &'static str, expected: &'static str, got: &str) -> Self {
+        let short = |text: &str| text.chars().take(80).collect();
+        Self::BadTenant { tenant: short(tenant), field, expected, got: short(got) }
     }
 
     pub(crate) fn invalid(

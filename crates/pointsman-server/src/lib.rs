@@ -53,6 +53,7 @@ mod ops;
 mod routing;
 mod settings;
 mod targets;
+mod tenants;
 #[cfg(test)]
 mod tests;
 mod upstream;
@@ -63,3 +64,4 @@ pub use error::{Error, UpstreamOutcome};
 pub use net::server::{Listening, Reloader, Server};
 pub use settings::Settings;
 pub use targets::{TargetSettings, Timeouts};
+pub use tenants::TenantSettings;

@@ -14,6 +14,7 @@ use crate::routing::retries::RetryBudget;
 use crate::routing::snapshot::Snapshot;
 use crate::settings::{Limits, Settings};
 use crate::targets::Targets;
+use crate::tenants::Tenants;
 
 /// Where settings come from: read anew at every reload.
 pub(crate) type Source = dyn Fn() -> Result<Settings, Error> + Send + Sync;
@@ -24,6 +25,8 @@ pub(crate) struct Current {
     pub(crate) snapshot: Snapshot,
     /// Where its models can be reached.
     pub(crate) targets: Targets,
+    /// Who may ask.
+    pub(crate) tenants: Tenants,
     pub(crate) cells: DecisionCells,
 }
 
@@ -68,7 +71,7 @@ impl Live {
     pub(crate) fn open(source: Box<Source>) -> Result<(Self, Settings), Error> {
         let settings = source()?;
         let limits = Limits::new(&settings)?;
-        let current = load(&settings, 1)?;
+        let current = load(&settings, 1, None)?;
         let metrics = Metrics::new();
         metrics.router(current.snapshot.version());
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -112,7 +115,7 @@ impl Live {
         let loading = tokio::task::spawn_blocking(move || {
             let settings = (live.source)()?;
             Limits::new(&settings)?;
-            Ok((load(&settings, version)?, settings))
+            Ok((load(&settings, version, Some(&live.current()))?, settings))
         });
         match loading.await.unwrap_or(Err(Error::ReloadLost)) {
             Ok((current, settings)) => {
@@ -177,15 +180,16 @@ impl Drop for InFlight {
     }
 }
 
-fn load(settings: &Settings, config_version: u64) -> Result<Current, Error> {
+fn load(settings: &Settings, config_version: u64, before: Option<&Current>) -> Result<Current, Error> {
     let router = Router::load(&settings.router)?;
     let snapshot = Snapshot::new(&router, &settings.objective, &settings.aliases, config_version)?;
     let targets = Targets::new(&settings.targets, router.models())?;
-    Ok(Current { cells: DecisionCells::new(router.models().len()), snapshot, targets })
+    let tenants = Tenants::new(&settings.tenants, router.models(), before.map(|before| &before.tenants))?;
+    Ok(Current { cells: DecisionCells::new(router.models().len()), snapshot, targets, tenants })
 }
 
 /// Whether something changed beside what a reload takes into use.
 fn waits_for_a_start(started_with: &Settings, now: &Settings) -> bool {
-    let Settings { router, objective, targets, aliases, .. } = now.clone();
-    Settings { router, objective, targets, aliases, ..started_with.clone() } != *now
+    let Settings { router, objective, targets, aliases, tenants, .. } = now.clone();
+    Settings { router, objective, targets, aliases, tenants, ..started_with.clone() } != *now
 }

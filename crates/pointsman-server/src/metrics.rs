@@ -140,6 +140,11 @@ struct DecisionLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TenantLabel {
+    tenant: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CauseLabel {
     cause: &'static str,
 }
@@ -170,6 +175,7 @@ pub(crate) struct Metrics {
     reloads: Family<ResultLabel, Counter>,
     attempts: Family<AttemptLabels, Counter>,
     degraded: Family<CauseLabel, Counter>,
+    rate_limited: Family<TenantLabel, Counter>,
     router_info: Family<VersionLabel, Gauge>,
     in_flight: Gauge,
     panics: Counter,
@@ -198,6 +204,7 @@ impl Metrics {
         let reloads = Family::default();
         let attempts = Family::default();
         let degraded = Family::default();
+        let rate_limited = Family::default();
         let router_info = Family::default();
         let (in_flight, panics) = (Gauge::default(), Counter::default());
         registry.register("decision_duration_seconds", "Time of a decision's stages", stages.clone());
@@ -207,6 +214,7 @@ impl Metrics {
         registry.register("config_reload", "Reloads by result", reloads.clone());
         registry.register("upstream_attempts", "Calls to targets by outcome", attempts.clone());
         registry.register("degraded", "Requests answered without a decision, by cause", degraded.clone());
+        registry.register("ratelimited", "Requests refused for a tenant's limit", rate_limited.clone());
         registry.register("router_info", "1 for the artifact that decides", router_info.clone());
         registry.register("inflight", "Requests of the data plane being answered", in_flight.clone());
         registry.register("panics", "Requests that met a bug", panics.clone());
@@ -228,6 +236,7 @@ impl Metrics {
             reloads,
             attempts,
             degraded,
+            rate_limited,
             router_info,
             in_flight,
             panics,
@@ -282,6 +291,11 @@ impl Metrics {
     /// A request that went to the default targets because no decision could be made.
     pub(crate) fn degraded(&self, cause: &'static str) {
         self.degraded.get_or_create_owned(&CauseLabel { cause }).inc();
+    }
+
+    /// A request refused because its tenant asks too often.
+    pub(crate) fn rate_limited(&self, tenant: &str) {
+        self.rate_limited.get_or_create_owned(&TenantLabel { tenant: tenant.to_owned() }).inc();
     }
 
     pub(crate) fn in_flight(&self) -> &Gauge {

@@ -8,6 +8,7 @@ use pointsman::Objective;
 
 use crate::error::Error;
 use crate::targets::TargetSettings;
+use crate::tenants::TenantSettings;
 
 /// Settings as given; [`Server::open`](crate::Server::open) validates them.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +22,8 @@ pub struct Settings {
     /// Names beside those of the router: each stands for one of its models, or for `auto`, `auto:quality` and so on.
     /// Default: none.
     pub aliases: BTreeMap<String, String>,
+    /// Who may use the data plane. Default: everyone.
+    pub tenants: Vec<TenantSettings>,
     /// Address of the data plane, `host:port`; port 0 takes any free one. Default: `127.0.0.1:8080`.
     pub listen: String,
     /// Address of the admin plane; `None`: there is none, and no metrics. Default: `127.0.0.1:8081`.
@@ -49,6 +52,7 @@ impl Settings {
             objective: Objective::Default,
             targets: Vec::new(),
             aliases: BTreeMap::new(),
+            tenants: Vec::new(),
             listen: "127.0.0.1:8080".into(),
             admin_listen: Some("127.0.0.1:8081".into()),
             max_body_bytes: 10 << 20,

@@ -13,4 +13,5 @@ mod overload;
 mod refusals;
 mod reloads;
 mod shutdown;
+mod tenants;
 mod texts;

@@ -82,8 +82,11 @@ pub(crate) enum BatchAnswer {
         (status = 200, description = "One BatchAnswer per line", body = String, content_type = "application/x-ndjson",
             headers(("x-request-id" = String), ("x-pointsman-schema-version" = String),
                 ("x-pointsman-router-version" = String), ("x-pointsman-config-version" = u64))),
+        (status = 401, description = "No key of this server, where it has tenants", body = Refusal),
         (status = 400, description = "A header is not valid", body = Refusal),
         (status = 415, description = "The body is compressed", body = Refusal),
+        (status = 429, description = "The tenant asks too often", body = Refusal,
+            headers(("retry-after" = u32, description = "Seconds"))),
         (status = 431, description = "The headers are too long", body = Refusal),
         (status = 503, description = "Too many requests at a time", body = Refusal,
             headers(("retry-after" = u32, description = "Seconds"))),
@@ -92,8 +95,7 @@ pub(crate) enum BatchAnswer {
 pub(crate) async fn batch(State(live): State<Arc<Live>>, request: Request) -> Result<Response, Error> {
     let in_flight = live.enter()?;
     let (head, body) = request.into_parts();
-    let batch =
-        Arc::new(Batch { hints: Hints::new(&head.headers)?, current: live.current(), live, _in_flight: in_flight });
+    let batch = Arc::new(Batch { hints: Hints::new(&head)?, current: live.current(), live, _in_flight: in_flight });
     let limits = batch.live.limits;
     let lines = Lines::new(body, limits.max_line_bytes, limits.read_timeout);
     let (jobs, results) = mpsc::channel(PIECES_AHEAD);

@@ -57,12 +57,13 @@ const LONGEST: Duration = Duration::from_mins(15);
             ("x-pointsman-target" = String), ("x-pointsman-attempts" = u64), ("x-pointsman-reason" = String),
             ("x-pointsman-routing-us" = u64), ("x-pointsman-router-version" = String),
             ("x-pointsman-config-version" = u64))),
+        (status = 401, description = "No key of this server, where it has tenants", body = Refusal),
         (status = 400, description = "The request is not valid; or the target finds it so, in its own words", body = Refusal),
         (status = 404, description = "No target is configured, or none may answer", body = Refusal),
         (status = 408, description = "The body took too long to arrive", body = Refusal),
         (status = 413, description = "The body is too long", body = Refusal),
         (status = 415, description = "The body is compressed", body = Refusal),
-        (status = 429, description = "Every target is over its rate limit", body = Refusal,
+        (status = 429, description = "The tenant asks too often, or every target is over its rate limit", body = Refusal,
             headers(("retry-after" = u32, description = "Seconds"))),
         (status = 431, description = "The headers are too long", body = Refusal),
         (status = 502, description = "No target answered", body = Refusal),
@@ -74,7 +75,7 @@ const LONGEST: Duration = Duration::from_mins(15);
 pub(crate) async fn chat(State(live): State<Arc<Live>>, request: Request) -> Result<Response, Error> {
     let in_flight = live.enter()?;
     let (head, body) = request.into_parts();
-    let hints = Hints::new(&head.headers)?;
+    let hints = Hints::new(&head)?;
     let bytes = body::read(body, live.limits.max_body_bytes, live.limits.read_timeout).await?;
     let current = live.current();
     let chosen = if bytes.len() <= LONGEST_INLINE {
@@ -133,7 +134,7 @@ fn choose_or_degrade(live: &Live, current: &Current, hints: &Hints, bytes: &[u8]
         Err(_) => ("panic", Error::Panicked),
     };
     let query = Query::parse(bytes, live.limits.max_messages)?;
-    let Some(ranked) = defaults(current, &query) else { return Err(error) };
+    let Some(ranked) = defaults(current, hints, &query) else { return Err(error) };
     live.metrics.degraded(cause);
     tracing::error!(cause = error.chain(), "a decision failed, the request goes to the default targets");
     Ok(Chosen { decision_id: live.ids.next("dec"), reason: DEGRADED, elapsed_us: 0, ranked })
@@ -141,7 +142,7 @@ fn choose_or_degrade(live: &Live, current: &Current, hints: &Hints, bytes: &[u8]
 
 /// The models asked for by name, else every model in the order of its first target; `None` where the request limits the
 /// choice, or nobody is left.
-fn defaults(current: &Current, query: &Query<'_>) -> Option<Vec<usize>> {
+fn defaults(current: &Current, hints: &Hints, query: &Query<'_>) -> Option<Vec<usize>> {
     let (allow, deny) = query.pool();
     let limits = query.limits();
     let limited = limits.max_cost_usd.is_some() || limits.min_quality.is_some() || limits.max_latency_ms.is_some();
@@ -153,7 +154,10 @@ fn defaults(current: &Current, query: &Query<'_>) -> Option<Vec<usize>> {
     if ranked.is_empty() {
         ranked = current.targets.models();
     }
-    ranked.retain(|model_idx| current.targets.names(*model_idx).next().is_some());
+    let models = current.snapshot.router().models();
+    ranked.retain(|model_idx| {
+        current.targets.names(*model_idx).next().is_some() && !hints.denied.contains(&models[*model_idx])
+    });
     (!ranked.is_empty()).then_some(ranked)
 }
 

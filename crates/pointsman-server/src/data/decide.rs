@@ -100,16 +100,17 @@ pub(super) fn planned<R>(
 ) -> Result<R, Error> {
     let snapshot = &current.snapshot;
     let (allow, deny) = query.pool();
+    let joined;
+    let deny = if hints.denied.is_empty() {
+        deny
+    } else {
+        joined = [deny, &hints.denied].concat();
+        &joined
+    };
     let objective: Option<&Objective> = query.objective();
     let hinted = hints.objective.as_ref();
-    let selection = snapshot.select(Wanted {
-        model: query.model(),
-        models: query.models(),
-        objective,
-        hinted,
-        allow,
-        deny,
-    })?;
+    let selection =
+        snapshot.select(Wanted { model: query.model(), models: query.models(), objective, hinted, allow, deny })?;
     let (turns, context) = (query.turns(), query.context());
     let request = query.request(&turns, &context);
     let limits = query.limits();

@@ -3,18 +3,29 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 
 use crate::live::Live;
+use crate::tenants::Admitted;
 use crate::wire::models::ModelList;
+use crate::wire::refusal::Refusal;
 
 #[utoipa::path(
     get, path = "/v1/models", tag = "decisions", operation_id = "models",
     summary = "What `model` of a request may be",
-    responses((status = 200, description = "OpenAI's list, with prices", body = ModelList<'static>))
+    responses(
+        (status = 200, description = "OpenAI's list, with prices", body = ModelList<'static>),
+        (status = 401, description = "No key of this server, where it has tenants", body = Refusal),
+        (status = 429, description = "The tenant asks too often", body = Refusal,
+            headers(("retry-after" = u32, description = "Seconds"))),
+    )
 )]
-pub(crate) async fn models(State(live): State<Arc<Live>>) -> Response {
+pub(crate) async fn models(State(live): State<Arc<Live>>, request: Request) -> Response {
     let current = live.current();
-    Json(ModelList { object: "list", data: current.snapshot.list() }).into_response()
+    let mut data = current.snapshot.list();
+    if let Some(admitted) = request.extensions().get::<Admitted>() {
+        data.retain(|model| !admitted.denied.iter().any(|denied| denied == model.id));
+    }
+    Json(ModelList { object: "list", data }).into_response()
 }

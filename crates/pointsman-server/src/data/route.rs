@@ -41,11 +41,14 @@ const ANSWER_BYTES: usize = 2048;
             ("x-pointsman-selected-model" = String, description = "Percent-encoded where it is not visible ASCII"),
             ("x-pointsman-reason" = String), ("x-pointsman-routing-us" = u64),
             ("x-pointsman-router-version" = String), ("x-pointsman-config-version" = u64))),
+        (status = 401, description = "No key of this server, where it has tenants", body = Refusal),
         (status = 400, description = "The request is not valid", body = Refusal),
         (status = 404, description = "No model keeps within the limits", body = Refusal),
         (status = 408, description = "The body took too long to arrive", body = Refusal),
         (status = 413, description = "The body is too long", body = Refusal),
         (status = 415, description = "The body is compressed", body = Refusal),
+        (status = 429, description = "The tenant asks too often", body = Refusal,
+            headers(("retry-after" = u32, description = "Seconds"))),
         (status = 431, description = "The headers are too long", body = Refusal),
         (status = 503, description = "Too many requests at a time", body = Refusal,
             headers(("retry-after" = u32, description = "Seconds"))),
@@ -54,7 +57,7 @@ const ANSWER_BYTES: usize = 2048;
 pub(crate) async fn route(State(live): State<Arc<Live>>, request: Request) -> Result<Response, Error> {
     let in_flight = live.enter()?;
     let (head, body) = request.into_parts();
-    let hints = Hints::new(&head.headers)?;
+    let hints = Hints::new(&head)?;
     let bytes = body::read(body, live.limits.max_body_bytes, live.limits.read_timeout).await?;
     let current = live.current();
     if bytes.len() <= LONGEST_INLINE {

@@ -123,7 +123,10 @@ impl Snapshot {
         };
         if !wanted.models.is_empty() {
             if requested.is_empty() {
-                return Err(Error::Contradiction { param: "models", other: "a `model` that leaves the choice to the router" });
+                return Err(Error::Contradiction {
+                    param: "models",
+                    other: "a `model` that leaves the choice to the router",
+                });
             }
             for name in wanted.models {
                 let stands = self.stands_for(&name.0).map_err(|error| match error {
@@ -261,7 +264,9 @@ fn stands(
     }
     let policy = policies.iter().position(|(alias, ..)| *alias == stands_for).map(Stands::Policy);
     let model = || router.models().iter().position(|model| model == stands_for).map(Stands::Model);
-    policy.or_else(model).ok_or_else(|| bad("a model of the router, or `auto` with or without an objective", stands_for))
+    policy
+        .or_else(model)
+        .ok_or_else(|| bad("a model of the router, or `auto` with or without an objective", stands_for))
 }
 
 /// As much of a name as an error repeats.

@@ -43,6 +43,12 @@ fn texts() {
             "pointsman.objective: not together with a `model` that names an objective",
         ),
         (
+            Error::BadTenant { tenant: "acme".into(), field: "models", expected: "patterns", got: "x".into() },
+            "tenant `acme`: models expected patterns, got `x`",
+        ),
+        (Error::Unauthorized, "authorization: expected a key of this server as a bearer token"),
+        (Error::RateLimited { retry_after: 3 }, "too many requests: the next one is taken in 3 s"),
+        (
             Error::Alias { name: "chat".into(), expected: "a model of the router", got: "gpt-9".into() },
             "alias `chat`: expected a model of the router, got `gpt-9`",
         ),

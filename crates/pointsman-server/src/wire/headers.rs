@@ -1,11 +1,15 @@
 //! Headers of requests and replies.
 
+use std::sync::Arc;
+
 use axum::http::header::CONTENT_ENCODING;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use pointsman::Objective;
 
 use super::options::{OBJECTIVES, objective_named};
 use crate::error::Error;
+use crate::tenants::Admitted;
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(crate) const SCHEMA: HeaderName = HeaderName::from_static("x-pointsman-schema-version");
@@ -46,11 +50,14 @@ pub(crate) struct Hints {
     pub(crate) session_id: Option<String>,
     /// The trace that the request belongs to, in hex.
     pub(crate) trace_id: Option<String>,
+    /// Models that whoever asks may not use.
+    pub(crate) denied: Arc<[String]>,
 }
 
 impl Hints {
-    /// Reads the headers.
-    pub(crate) fn new(headers: &HeaderMap) -> Result<Self, Error> {
+    /// Reads the headers, and what became of them on the way.
+    pub(crate) fn new(head: &Parts) -> Result<Self, Error> {
+        let headers = &head.headers;
         if headers.get_all(CONTENT_ENCODING).iter().any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity")) {
             return Err(Error::UnsupportedEncoding);
         }
@@ -58,6 +65,7 @@ impl Hints {
             objective: headers.get(OBJECTIVE).map(objective).transpose()?,
             session_id: headers.get(SESSION).map(session).transpose()?,
             trace_id: headers.get("traceparent").and_then(trace_id),
+            denied: head.extensions.get::<Admitted>().map(|admitted| Arc::clone(&admitted.denied)).unwrap_or_default(),
         })
     }
 }

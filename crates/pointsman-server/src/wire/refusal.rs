@@ -1,7 +1,7 @@
 //! An error as its client sees it: status, code and the OpenAI envelope.
 
 use axum::Json;
-use axum::http::header::RETRY_AFTER;
+use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -98,6 +98,8 @@ impl Error {
             Self::NoCandidate { .. } | Self::NoTargetForModel => {
                 Class { error_type: "not_found", ..other(StatusCode::NOT_FOUND, "constraint_filtered") }
             }
+            Self::Unauthorized => other(StatusCode::UNAUTHORIZED, "invalid_api_key"),
+            Self::RateLimited { .. } => other(StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded"),
             Self::NoTargets => other(StatusCode::NOT_FOUND, "no_targets"),
             Self::Upstream { outcome, .. } => match outcome {
                 UpstreamOutcome::RateLimited => other(StatusCode::TOO_MANY_REQUESTS, "upstream_rate_limited"),
@@ -120,6 +122,7 @@ impl Error {
             | Self::ConfigRead { .. }
             | Self::Config { .. }
             | Self::Alias { .. }
+            | Self::BadTenant { .. }
             | Self::BadSetting { .. }
             | Self::BadTarget { .. }
             | Self::Certificates(_)
@@ -148,6 +151,7 @@ impl Error {
                 let attempt = |(target, cause): &(String, &'static str)| Attempt { target: target.clone(), cause };
                 (Vec::new(), attempts.iter().map(attempt).collect(), *retry_after)
             }
+            Self::RateLimited { retry_after } => (Vec::new(), Vec::new(), Some(*retry_after)),
             _ => (Vec::new(), Vec::new(), None),
         };
         let busy = matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
@@ -167,6 +171,9 @@ impl IntoResponse for Error {
         let mut response = (self.status(), Json(refusal)).into_response();
         if let Some(seconds) = retry_after {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if response.status() == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
     }

@@ -1,0 +1,233 @@
+//! Tenants: who may ask, for which models, and how often.
+//!
+//! Without a tenant everyone may, as on a loopback. With one, every request of the data plane needs a key of somebody's.
+//! Of a key only its SHA-256 is known: it is a long random text, so nothing slower is needed, and a lookup by digest tells
+//! an attacker nothing about the keys that there are.
+
+pub(crate) mod bucket;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use axum::http::header::{AUTHORIZATION, HeaderName};
+use axum::http::{HeaderMap, HeaderValue};
+use pointsman::policy::matches;
+use sha2::{Digest, Sha256};
+
+use crate::error::Error;
+use bucket::{Bucket, Quota};
+
+/// Longest key that is looked at.
+const LONGEST_KEY: usize = 512;
+
+const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit-requests");
+const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining-requests");
+const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset-requests");
+
+/// A tenant as configured; [`Settings::tenants`](crate::Settings::tenants).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TenantSettings {
+    /// Unique; in metrics and logs.
+    pub name: String,
+    /// SHA-256 of each of its keys, 64 hexadecimal digits; at least one.
+    pub key_sha256: Vec<String>,
+    /// Names or patterns (`*`, `?`) of the router's models that it may use. Default: all.
+    pub models: Vec<String>,
+    /// Most requests in a minute, at least 1; a batch counts as one. Default: no limit.
+    pub requests_per_minute: Option<u32>,
+}
+
+#[derive(Debug)]
+struct Tenant {
+    name: String,
+    /// The router's models that it may not use.
+    denied: Arc<[String]>,
+    bucket: Option<Arc<Mutex<Bucket>>>,
+}
+
+/// All tenants, validated against a router's models.
+#[derive(Debug, Default)]
+pub(crate) struct Tenants {
+    all: Vec<Tenant>,
+    /// Position in `all` by the digest of a key.
+    by_key: HashMap<[u8; 32], usize>,
+}
+
+/// A request that may go on.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Admitted {
+    /// The router's models that it may not use.
+    pub(crate) denied: Arc<[String]>,
+    quota: Option<Quota>,
+}
+
+impl Tenants {
+    /// Checks what is configured. A tenant whose limit is what it was in `before` keeps what it has used of it.
+    pub(crate) fn new(settings: &[TenantSettings], models: &[String], before: Option<&Self>) -> Result<Self, Error> {
+        let mut tenants = Self::default();
+        for setting in settings {
+            let bad = |field, expected, got: &str| Error::tenant(&setting.name, field, expected, got);
+            if setting.name.is_empty() || tenants.all.iter().any(|known| known.name == setting.name) {
+                return Err(bad("name", "one that no other tenant has", &setting.name));
+            }
+            if setting.key_sha256.is_empty() {
+                return Err(bad("key_sha256", "at least one digest", "none"));
+            }
+            for text in &setting.key_sha256 {
+                let digest = digest_of(text).ok_or_else(|| bad("key_sha256", "64 hexadecimal digits", text))?;
+                if tenants.by_key.insert(digest, tenants.all.len()).is_some() {
+                    return Err(bad("key_sha256", "a key that nobody else has", text));
+                }
+            }
+            for pattern in &setting.models {
+                if !models.iter().any(|model| matches(pattern, model)) {
+                    return Err(bad("models", "patterns that fit a model of the router", pattern));
+                }
+            }
+            let may = |model: &&String| setting.models.iter().any(|pattern| matches(pattern, model));
+            let bucket = match setting.requests_per_minute {
+                None => None,
+                Some(0) => return Err(bad("requests_per_minute", "at least 1", "0")),
+                Some(limit) => Some(
+                    before
+                        .and_then(|b| b.bucket(&setting.name, limit))
+                        .unwrap_or_else(|| Arc::new(Mutex::new(Bucket::new(limit)))),
+                ),
+            };
+            tenants.all.push(Tenant {
+                name: setting.name.clone(),
+                denied: models.iter().filter(|model| !may(model)).cloned().collect(),
+                bucket,
+            });
+        }
+        Ok(tenants)
+    }
+
+    /// The bucket of a tenant of this name and limit.
+    fn bucket(&self, name: &str, limit: u32) -> Option<Arc<Mutex<Bucket>>> {
+        let bucket = self.all.iter().find(|tenant| tenant.name == name)?.bucket.as_ref()?;
+        let same = bucket.lock().unwrap_or_else(PoisonError::into_inner).limit() == limit;
+        same.then(|| Arc::clone(bucket))
+    }
+
+    /// Lets a request in by its headers, or not; everyone where there are no tenants. The error of a tenant that asks too
+    /// often comes with its name.
+    pub(crate) fn admit(&self, headers: &HeaderMap, now: Instant) -> Result<Admitted, (Error, Option<&str>)> {
+        if self.all.is_empty() {
+            return Ok(Admitted::default());
+        }
+        let tenant = key(headers).and_then(|key| self.by_key.get(&<[u8; 32]>::from(Sha256::digest(key))));
+        let Some(tenant) = tenant.map(|position| &self.all[*position]) else { return Err((Error::Unauthorized, None)) };
+        // Nothing is left half changed by a panic.
+        let taken = tenant.bucket.as_ref().map(|b| b.lock().unwrap_or_else(PoisonError::into_inner).take(now));
+        let quota = taken.transpose().map_err(|wait| {
+            let retry_after = u32::try_from(wait.as_secs_f64().ceil() as u64).unwrap_or(u32::MAX).max(1);
+            (Error::RateLimited { retry_after }, Some(tenant.name.as_str()))
+        })?;
+        Ok(Admitted { denied: Arc::clone(&tenant.denied), quota })
+    }
+}
+
+impl Admitted {
+    /// Says in a reply what is left of the limit, by OpenAI's names.
+    pub(crate) fn mark(&self, headers: &mut HeaderMap) {
+        let Some(quota) = self.quota else { return };
+        headers.insert(LIMIT, quota.limit.into());
+        headers.insert(REMAINING, quota.remaining.into());
+        let reset = HeaderValue::try_from(format!("{:.3}s", quota.reset.as_secs_f64()));
+        headers.insert(RESET, reset.expect("digits are a valid value"));
+    }
+}
+
+/// The bearer token of a request.
+fn key(headers: &HeaderMap) -> Option<&[u8]> {
+    let value = headers.get(AUTHORIZATION)?.as_bytes();
+    let (scheme, key) = value.split_at_checked("bearer ".len())?;
+    let key = key.trim_ascii();
+    (scheme.eq_ignore_ascii_case(b"bearer ") && (1..=LONGEST_KEY).contains(&key.len())).then_some(key)
+}
+
+fn digest_of(text: &str) -> Option<[u8; 32]> {
+    let digits: Vec<u8> =
+        text.chars().map(|c| c.to_digit(16).and_then(|d| u8::try_from(d).ok())).collect::<Option<_>>()?;
+    let bytes: Vec<u8> = digits.chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect();
+    (digits.len() == 64).then_some(bytes)?.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// SHA-256 of `pm-acme`.
+    fn digest(key: &str) -> String {
+        Sha256::digest(key).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn acme() -> TenantSettings {
+        TenantSettings {
+            name: "acme".into(),
+            key_sha256: vec![digest("pm-acme")],
+            models: vec!["small*".into()],
+            requests_per_minute: Some(2),
+        }
+    }
+
+    fn models() -> Vec<String> {
+        ["large", "small", "small-2"].map(str::to_owned).into()
+    }
+
+    fn bearing(value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::try_from(value).expect("visible"))])
+    }
+
+    #[test]
+    fn only_a_key_lets_in() {
+        let tenants = Tenants::new(&[acme()], &models(), None).expect("valid");
+        let now = Instant::now();
+        assert_eq!(&*tenants.admit(&bearing("Bearer pm-acme"), now).expect("let in").denied, ["large"]);
+        assert!(tenants.admit(&bearing("bearer  pm-acme"), now).is_ok(), "the scheme is not a matter of case");
+        for wrong in ["Bearer pm-acm", "Bearer pm-acmee", "pm-acme", "Basic pm-acme", "Bearer ", "Bearer"] {
+            let error = tenants.admit(&bearing(wrong), now).expect_err("kept out").0;
+            assert!(matches!(error, Error::Unauthorized), "{wrong}");
+        }
+        let digest_as_key = format!("Bearer {}", digest("pm-acme"));
+        assert!(tenants.admit(&bearing(&digest_as_key), now).is_err(), "what is stored opens nothing");
+        assert!(tenants.admit(&HeaderMap::new(), now).is_err());
+        assert!(Tenants::default().admit(&HeaderMap::new(), now).is_ok(), "without tenants everyone may");
+    }
+
+    #[test]
+    fn a_limit_outlives_a_reload_that_leaves_it_as_it_was() {
+        let now = Instant::now();
+        let tenants = Tenants::new(&[acme()], &models(), None).expect("valid");
+        assert!((0..2).all(|_| tenants.admit(&bearing("Bearer pm-acme"), now).is_ok()));
+        let same = Tenants::new(&[acme()], &models(), Some(&tenants)).expect("valid");
+        let (error, name) = same.admit(&bearing("Bearer pm-acme"), now).expect_err("used up");
+        assert!(matches!(error, Error::RateLimited { retry_after: 30 }) && name == Some("acme"), "{error}");
+        let more = TenantSettings { requests_per_minute: Some(3), ..acme() };
+        let changed = Tenants::new(&[more], &models(), Some(&tenants)).expect("valid");
+        assert!(changed.admit(&bearing("Bearer pm-acme"), now).is_ok());
+    }
+
+    #[test]
+    fn settings_are_checked() {
+        let other = TenantSettings { name: "other".into(), ..acme() };
+        for (settings, expected) in [
+            (vec![TenantSettings { name: String::new(), ..acme() }], "name expected"),
+            (vec![acme(), acme()], "name expected one that no other tenant has"),
+            (vec![acme(), other], "key_sha256 expected a key that nobody else has"),
+            (vec![TenantSettings { key_sha256: vec![], ..acme() }], "key_sha256 expected at least one"),
+            (vec![TenantSettings { key_sha256: vec!["pm-acme".into()], ..acme() }], "64 hexadecimal digits"),
+            (vec![TenantSettings { key_sha256: vec!["ä".repeat(64)], ..acme() }], "64 hexadecimal digits"),
+            (vec![TenantSettings { models: vec!["gpt*".into()], ..acme() }], "models expected patterns"),
+            (
+                vec![TenantSettings { requests_per_minute: Some(0), ..acme() }],
+                "requests_per_minute expected at least 1",
+            ),
+        ] {
+            let error = Tenants::new(&settings, &models(), None).expect_err("refused").to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+}
