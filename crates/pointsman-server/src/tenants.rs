@@ -122,7 +122,8 @@ impl Tenants {
         // Nothing is left half changed by a panic.
         let taken = tenant.bucket.as_ref().map(|b| b.lock().unwrap_or_else(PoisonError::into_inner).take(now));
         let quota = taken.transpose().map_err(|wait| {
-            let retry_after = u32::try_from(wait.as_secs_f64().ceil() as u64).unwrap_or(u32::MAX).max(1);
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            let retry_after = u32::try_from(seconds).unwrap_or(u32::MAX);
             (Error::RateLimited { retry_after }, Some(tenant.name.as_str()))
         })?;
         Ok(Admitted { denied: Arc::clone(&tenant.denied), quota })
@@ -159,9 +160,8 @@ fn digest_of(text: &str) -> Option<[u8; 32]> {
 mod tests {
     use super::*;
 
-    /// SHA-256 of `pm-acme`.
     fn digest(key: &str) -> String {
-        Sha256::digest(key).iter().map(|byte| format!("{byte:02x}")).collect()
+        pointsman::artifact::identity(key.as_bytes())
     }
 
     fn acme() -> TenantSettings {

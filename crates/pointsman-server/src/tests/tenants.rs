@@ -1,7 +1,6 @@
 //! Tenants over real sockets: who is let in, to which models, and how often.
 
 use serde_json::json;
-use sha2::{Digest, Sha256};
 
 use super::artifact::{Latencies, MODELS};
 use super::client::{Reply, Running, loopback};
@@ -9,7 +8,7 @@ use super::fake::{Fake, completion};
 use crate::{Settings, TargetSettings, TenantSettings};
 
 fn tenant(name: &str, models: &[&str], requests_per_minute: Option<u32>) -> TenantSettings {
-    let digest = Sha256::digest(format!("key-of-{name}")).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = pointsman::artifact::identity(format!("key-of-{name}").as_bytes());
     let models = models.iter().map(|&model| model.to_owned()).collect();
     TenantSettings { name: name.into(), key_sha256: vec![digest], models, requests_per_minute }
 }
