@@ -417,11 +417,15 @@ fn free_spot(name: &str, (x, y): (i32, i32), taken: &[Taken]) -> Option<Taken> {
     })
 }
 
+/// A long name without its middle: names that begin alike mostly end differently.
 fn shorten(name: &str, most: usize) -> String {
-    if name.chars().count() <= most {
+    let letters: Vec<char> = name.chars().collect();
+    if letters.len() <= most {
         return name.to_owned();
     }
-    name.chars().take(most - 1).chain(['…']).collect()
+    let head = (most - 1) / 3;
+    let tail = most - 1 - head;
+    letters[..head].iter().chain(['…'].iter()).chain(&letters[letters.len() - tail..]).collect()
 }
 
 /// Placeholder colours to the page's colours; a name and a description for those who cannot see it.
@@ -441,4 +445,17 @@ fn restyle(svg: &str, series: &[Series], description: &str) -> String {
     let close = svg[open..].find('>').map_or(open, |i| open + i);
     let label = super::escape(description);
     format!("<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{label}\">{}", &svg[close + 1..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_names_keep_both_ends() {
+        assert_eq!(shorten("short", 10), "short");
+        let names = ["llmrouter_bench.routerbench-knn", "llmrouter_bench.routerbench-mlp"].map(|n| shorten(n, 20));
+        assert_eq!(names, ["llmrou…uterbench-knn", "llmrou…uterbench-mlp"].map(|n| n.to_owned()));
+        assert!(shorten(&"ä".repeat(50), 20).chars().count() == 20);
+    }
 }
