@@ -455,7 +455,7 @@ mod tests {
     fn long_names_keep_both_ends() {
         assert_eq!(shorten("short", 10), "short");
         let names = ["llmrouter_bench.routerbench-knn", "llmrouter_bench.routerbench-mlp"].map(|n| shorten(n, 20));
-        assert_eq!(names, ["llmrou…uterbench-knn", "llmrou…uterbench-mlp"].map(|n| n.to_owned()));
+        assert_eq!(names.each_ref().map(String::as_str), ["llmrou…uterbench-knn", "llmrou…uterbench-mlp"]);
         assert!(shorten(&"ä".repeat(50), 20).chars().count() == 20);
     }
 }
