@@ -87,7 +87,9 @@ fn random(contest: &Contest<'_>) -> Result<Entrant, Error> {
         all_points: behaviour.means(),
         behaviour,
     };
-    Ok(Entrant::new("random", RouterKind::Baseline, Some(choices)))
+    let mut entrant = Entrant::new("random", RouterKind::Baseline, Some(choices));
+    entrant.notes.push("every model with the same chance".to_owned());
+    Ok(entrant)
 }
 
 fn by_cost(contest: &Contest<'_>, name: &str, model: usize) -> Result<Entrant, Error> {
@@ -121,6 +123,9 @@ fn zero_router(contest: &Contest<'_>) -> Result<Entrant, Error> {
         let mut choices = Choices::all(contest, &settings, &chosen, Some(&train_points), vertices.len() - 1)?;
         choices.all_points = points(&every, &contest.test.cost, &contest.test.quality, k)?;
         let mut entrant = Entrant::new("zero_router", RouterKind::Baseline, Some(choices));
+        entrant
+            .notes
+            .push("the best mix of single models at every cost, drawn without looking at the prompt".to_owned());
         entrant.quality = Some(train.quality.repeat(n));
         Ok(entrant)
     })

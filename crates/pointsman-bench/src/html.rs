@@ -118,14 +118,14 @@ fn write_page(out: &mut String, report: &BenchReport, figures: &Figures) -> std:
     )?;
     writeln!(
         out,
-        "<p class=\"facts\">{} prompts of split {}, {} models, cost {}, baselines chosen on {} training prompts.</p>",
+        "<p class=\"facts\">{} {} prompts, {} models, cost {}, baselines chosen on {} training prompts.</p>",
         thousands(report.n_queries),
         escape(&report.split),
         report.models.len(),
         escape(&report.cost),
         thousands(report.n_train),
     )?;
-    writeln!(out, "<p class=\"verdict\">{}</p>", escape(&report.verdict))?;
+    writeln!(out, "<p class=\"verdict\">{}</p>", marked(&report.verdict))?;
     writeln!(
         out,
         "<section aria-labelledby=\"curve\">\n<h2 id=\"curve\">Quality against cost</h2>\n<figure>{}<figcaption><output \
@@ -156,17 +156,18 @@ fn aiq_forest(report: &BenchReport) -> Result<String, Error> {
     let rows: Vec<Row<'_>> = report
         .routers
         .iter()
-        .filter_map(|r| Some(Row { name: &r.name, interval: r.aiq?, ours: r.kind != RouterKind::Baseline }))
+        .filter_map(|r| Some(Row { name: &r.name, interval: r.aiq?, ours: r.kind == RouterKind::Pointsman }))
         .collect();
     forest(&rows, "AIQ: mean quality over the range of costs, with 95 % intervals.", false)
 }
 
-/// Differences of the first router; of all where there are few.
+/// Differences of the first router; the table below it has all.
 fn paired_forest(report: &BenchReport) -> Result<String, Error> {
+    let first = report.paired.first().map(|p| p.a.as_str());
     let names: Vec<(String, IntervalReport)> = report
         .paired
         .iter()
-        .filter(|p| p.metric == "aiq" && p.b != "oracle")
+        .filter(|p| Some(p.a.as_str()) == first && p.metric == "aiq" && p.b != "oracle")
         .filter_map(|p| {
             let interval = IntervalReport { value: p.diff?, low: p.low?, high: p.high? };
             Some((format!("{} − {}", p.a, p.b), interval))
@@ -184,7 +185,7 @@ fn paired_forest(report: &BenchReport) -> Result<String, Error> {
 fn metrics(out: &mut String, report: &BenchReport, figure: &str) -> std::fmt::Result {
     let columns = [
         "AIQ",
-        "Quality at λ → ∞",
+        "Best quality",
         "Gap closed",
         "Quality at best single’s cost",
         "QNC",
@@ -197,8 +198,11 @@ fn metrics(out: &mut String, report: &BenchReport, figure: &str) -> std::fmt::Re
     table_in_section(
         out,
         "metrics",
-        "Quality in points of 100, with 95 % intervals. QNC: cost for the best single model’s quality, as a share of its \
-         cost. A dash means undefined.",
+        "Quality in points of 100, with 95 % intervals. AIQ (average improvement in quality): mean quality \
+         over the range of costs, mixed with the cheapest model where a router costs more; the one figure to compare by. \
+         Best quality: where cost is no object. Gap closed: share of the way from the best single model to the oracle. QNC: \
+         cost for the best single model’s quality, as a share of its cost. AUC, Brier, ECE: how well qualities are \
+         predicted; AUC higher, the others lower is better. A dash means undefined.",
         "Router",
         &columns,
     )?;
@@ -249,7 +253,7 @@ fn paired(out: &mut String, report: &BenchReport, figure: &str) -> std::fmt::Res
         "paired",
         "Router minus baseline, and ours minus other people’s, in points of 100, with the 95 % interval of the paired bootstrap.",
         "Router",
-        &["Baseline", "AIQ", "Quality at λ → ∞"],
+        &["Baseline", "AIQ", "Best quality"],
     )?;
     for aiq in report.paired.iter().filter(|p| p.metric == "aiq") {
         let max = report.paired.iter().find(|p| p.metric == "quality_max" && p.a == aiq.a && p.b == aiq.b);
@@ -306,7 +310,7 @@ fn shares(out: &mut String, report: &BenchReport, figures: &str) -> std::fmt::Re
     table_in_section(
         out,
         "shares",
-        "Share of calls per model when a router goes for quality alone (λ → ∞); models that none but the oracle calls are left out.",
+        "Share of calls per model where cost is no object; models that none but the oracle calls are left out.",
         "Model",
         &names,
     )?;
@@ -544,7 +548,7 @@ fn close_table(out: &mut String) {
 }
 
 fn row_head(out: &mut String, router: &RouterReport, name: &str) -> std::fmt::Result {
-    let class = if router.kind == RouterKind::Baseline { "" } else { " class=\"ours\"" };
+    let class = if router.kind == RouterKind::Pointsman { " class=\"ours\"" } else { "" };
     write!(out, "<tr{class}><th scope=\"row\">{}</th>", escape(name))
 }
 
@@ -587,6 +591,17 @@ fn usd(value: f64) -> String {
     format!("{value:.digits$}")
 }
 
+/// A sentence whose names stand between backticks, as on a terminal: here they are bold.
+fn marked(text: &str) -> String {
+    let mut out = String::new();
+    for (i, part) in text.split('`').enumerate() {
+        let part = escape(part);
+        let (open, close) = if i % 2 == 1 { ("<b>", "</b>") } else { ("", "") };
+        out.extend([open, &part, close]);
+    }
+    out
+}
+
 /// Text for element content and double-quoted attributes.
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
@@ -602,6 +617,12 @@ mod tests {
         assert_eq!(usd(1_234.5), "1234");
         assert_eq!(usd(0.0), "0");
         assert_eq!(signed(-0.012), "−1.2");
+    }
+
+    #[test]
+    fn names_between_backticks_are_bold() {
+        assert_eq!(marked("over `a<b` is"), "over <b>a&lt;b</b> is");
+        assert_eq!(marked("plain"), "plain");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::entrant::RouterKind;
 use crate::report::{BenchReport, IntervalReport, PairedReport, RouterReport};
-use crate::wording::{percent, points, signed_points, signed_range};
+use crate::wording::{change, percent, points, signed_points};
 
 /// A difference that nobody would see, whatever its interval: a twentieth of a point.
 const HARDLY: f64 = 5e-4;
@@ -100,11 +100,7 @@ fn equal_quality(report: &BenchReport, subject: &RouterReport) -> String {
     } else {
         format!("No setting reached the quality of always using {best} on the training prompts; its best one")
     };
-    format!(
-        " {set} costs {cost} and its quality differs by {} points ({}).",
-        signed_points(equal.quality_change.value),
-        signed_range(&equal.quality_change),
-    )
+    format!(" {set} costs {cost} and is {}.", change(&equal.quality_change))
 }
 
 fn headroom(report: &BenchReport) -> String {

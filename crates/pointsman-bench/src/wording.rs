@@ -18,6 +18,19 @@ pub fn signed_range(interval: &IntervalReport) -> String {
     format!("{} to {}", signed_points(interval.low), signed_points(interval.high))
 }
 
+/// A change of quality with its interval, in words: `4.7 points better (2.4 to 7.1)` where that is sure, else `+0.3 points
+/// different (−1.0 to +1.6)`.
+pub fn change(interval: &IntervalReport) -> String {
+    let (low, high) = (points(interval.low.abs()), points(interval.high.abs()));
+    if interval.low > 0.0 {
+        format!("{} points better ({low} to {high})", points(interval.value))
+    } else if interval.high < 0.0 {
+        format!("{} points worse ({high} to {low})", points(interval.value.abs()))
+    } else {
+        format!("{} points different ({})", signed_points(interval.value), signed_range(interval))
+    }
+}
+
 /// A share in per cent, without decimals.
 pub fn percent(share: f64) -> String {
     let text = format!("{:.0}", 100.0 * share);
@@ -50,6 +63,14 @@ mod tests {
         assert_eq!(percent(-0.001), "0");
         assert_eq!(percent(-0.06), "−6");
         assert_eq!(signed_range(&IntervalReport { value: 0.01, low: -0.01, high: 0.03 }), "−1.0 to +3.0");
+    }
+
+    #[test]
+    fn a_change_that_is_sure_says_which_way() {
+        let of = |value, low, high| change(&IntervalReport { value, low, high });
+        assert_eq!(of(0.047, 0.024, 0.071), "4.7 points better (2.4 to 7.1)");
+        assert_eq!(of(-0.02, -0.03, -0.01), "2.0 points worse (1.0 to 3.0)");
+        assert_eq!(of(0.003, -0.01, 0.016), "+0.3 points different (−1.0 to +1.6)");
     }
 
     #[test]

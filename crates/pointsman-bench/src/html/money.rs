@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::escape;
 use crate::entrant::RouterKind;
 use crate::report::{BenchReport, EqualQualityReport};
-use crate::wording::signed_range;
+use crate::wording::change;
 
 /// Prompts a month before anyone moves the slider, and the decades that it spans.
 const PROMPTS: f64 = 1e6;
@@ -43,9 +43,8 @@ pub(super) fn section(out: &mut String, report: &BenchReport) -> std::fmt::Resul
 }
 
 fn quality(equal: &EqualQualityReport) -> String {
-    let change = &equal.quality_change;
     let reached = if equal.reached { "" } else { "; no setting reached it on train" };
-    format!("{} points different ({}){reached}", super::signed(change.value), signed_range(change))
+    format!("{}{reached}", change(&equal.quality_change))
 }
 
 fn dollars(value: f64) -> String {

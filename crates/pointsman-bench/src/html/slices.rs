@@ -29,18 +29,22 @@ fn shown(report: &BenchReport) -> Vec<&SliceReport> {
 pub(super) fn figure(report: &BenchReport) -> Result<String, Error> {
     let rows: Vec<Row<'_>> =
         shown(report).into_iter().map(|s| Row { name: &s.slice, interval: s.gain, ours: true }).collect();
-    forest(&rows, "Router minus best single model at λ → ∞, by kind of prompt, with 95 % intervals.", true)
+    forest(
+        &rows,
+        "Router minus best single model where cost is no object, by kind of prompt, with 95 % intervals.",
+        true,
+    )
 }
 
 /// The section; empty where nothing can be compared with a best single model.
 pub(super) fn section(out: &mut String, report: &BenchReport, figure: &str) -> std::fmt::Result {
     let subject = report.routers.iter().find(|r| r.kind != RouterKind::Baseline);
     let (Some(router), false) = (subject, report.slices.is_empty()) else { return Ok(()) };
-    writeln!(out, "<section aria-labelledby=\"slices\">\n<h2 id=\"slices\">Where it goes wrong</h2>\n{figure}")?;
+    writeln!(out, "<section aria-labelledby=\"slices\">\n<h2 id=\"slices\">Where it helps least</h2>\n{figure}")?;
     table_in_section(
         out,
         "slices",
-        "Kinds of prompts at λ → ∞, in points of 100, the worst first. Kinds overlap and there are many, so the worst of them \
+        "Kinds of prompts where cost is no object, in points of 100, the worst first. Kinds overlap and there are many, so the worst of them \
          looks worse than it is: places to look at, not findings.",
         "Kind",
         &["Prompts", &router.name, "Best single", "Oracle", "Difference"],

@@ -18,7 +18,7 @@ pub(super) fn figure(report: &BenchReport) -> Result<String, Error> {
         .into_iter()
         .filter_map(|t| Some(Row { name: &t.task, interval: gain(report, t)?, ours: true }))
         .collect();
-    forest(&rows, "Router minus best single model at λ → ∞, by task, with 95 % intervals.", true)
+    forest(&rows, "Router minus best single model where cost is no object, by task, with 95 % intervals.", true)
 }
 
 fn subject(report: &BenchReport) -> Option<&str> {
@@ -57,12 +57,13 @@ pub(super) fn section(out: &mut String, report: &BenchReport, figure: &str) -> s
         .filter(|name| report.tasks[0].quality.contains_key(*name))
         .collect();
     let difference = format!("{} − best single", subject.unwrap_or_default());
+    // The difference first: on a narrow screen what comes after is out of sight.
     let mut columns = vec!["Prompts"];
-    columns.extend(&shown);
     if subject.is_some() {
         columns.push(&difference);
     }
-    let mut caption = "Quality in points of 100 at λ → ∞".to_owned();
+    columns.extend(&shown);
+    let mut caption = "Quality in points of 100 where cost is no object".to_owned();
     if subject.is_some() {
         caption.push_str(
             ", the worst first. Difference on the same prompts with its 95 % interval; marked where that lies below zero, \
@@ -75,23 +76,26 @@ pub(super) fn section(out: &mut String, report: &BenchReport, figure: &str) -> s
     caption.push('.');
     writeln!(out, "<section aria-labelledby=\"tasks\">\n<h2 id=\"tasks\">By task</h2>\n{figure}")?;
     table_in_section(out, "tasks", &caption, "Task", &columns)?;
-    for (place, task) in order.into_iter().enumerate() {
+    for task in order {
         let gain = gain(report, task);
         let class = match gain {
             Some(g) if g.high < 0.0 => " class=\"worse\"",
-            Some(g) if place == 0 && g.value < 0.0 => " class=\"worst\"",
             Some(g) if g.low > 0.0 => " class=\"better\"",
             _ => "",
         };
         write!(out, "<tr{class}><th scope=\"row\">{}</th>", escape(&task.task))?;
         cell(out, &thousands(task.n_queries))?;
+        let text = match gain {
+            // The router chose as always; that is no certainty.
+            Some(g) if g.low == 0.0 && g.high == 0.0 => "0<span class=\"range\">same answers</span>".to_owned(),
+            Some(g) => format!("{}<span class=\"range\">{}</span>", signed(g.value), signed_range(&g)),
+            None => "–".to_owned(),
+        };
+        if subject.is_some() {
+            write!(out, "<td>{text}</td>")?;
+        }
         for name in &shown {
             cell(out, &number(task.quality.get(*name).map(|q| 100.0 * q), 1))?;
-        }
-        match gain {
-            Some(g) => write!(out, "<td>{}<span class=\"range\">{}</span></td>", signed(g.value), signed_range(&g))?,
-            None if subject.is_some() => cell(out, "–")?,
-            None => (),
         }
         out.push_str("</tr>\n");
     }
