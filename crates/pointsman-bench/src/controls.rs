@@ -194,8 +194,8 @@ pub struct ControlOptions<'a> {
 ///
 /// # Errors
 ///
-/// [`Error::Training`] where the trainer fails, and every error of a benchmark. A control for which the log has not what it
-/// needs (tasks, time stamps, enough prompts) is a note, no error.
+/// An option outside its domain. A control that cannot be run on this log (no tasks or time stamps, too few prompts, a router
+/// that cannot be trained) is a note, no error: what was measured before is not lost for it.
 pub fn run(
     log: &EvalLog,
     options: &ControlOptions<'_>,
@@ -226,10 +226,16 @@ pub fn run(
         match outcome {
             Ok(()) => (),
             Err(Error::NoControl { needs }) => report.notes.push(format!("{}: {needs}", control.name())),
-            Err(error) => return Err(error),
+            Err(error) => report.notes.push(format!("{}: {}", control.name(), chain(&error))),
         }
     }
     Ok(report)
+}
+
+/// An error and its causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 fn subject_of(subject: Option<&RouterEntry>) -> Result<&RouterEntry, Error> {
@@ -508,6 +514,24 @@ mod tests {
         let report = controls(&log, &[Control::LeaveTaskOut, Control::TimeSplit, Control::LearningCurve]);
         assert_eq!(report.notes.len(), 3);
         assert!(report.notes[0].starts_with("leave-task-out: needs two tasks"));
+    }
+
+    #[test]
+    fn a_control_that_fails_does_not_cost_the_others() {
+        struct Never;
+        impl Trainer for Never {
+            fn fit(&self, _: &EvalLog) -> Result<Router, Box<dyn std::error::Error + Send + Sync>> {
+                Err("no training prompts".into())
+            }
+        }
+        let log = testing::log(200, 60, 6);
+        let bench = BenchOptions { resamples: 100, ..BenchOptions::default() };
+        let list = [Control::Shuffle, Control::Robustness];
+        let options = ControlOptions { bench: &bench, controls: &list, subsamples: 3 };
+        let subject = RouterEntry { name: "means".to_owned(), router: Means.fit(&log).expect("means") };
+        let report = run(&log, &options, &Never, Some(&subject), &mut |_| ()).expect("notes");
+        assert_eq!(report.notes, ["shuffle: a router cannot be trained: no training prompts"]);
+        assert!(report.robustness.is_some());
     }
 
     #[test]

@@ -64,7 +64,7 @@ pub enum Error {
         needs: &'static str,
     },
     /// A control's router could not be trained.
-    #[error("control: a router cannot be trained")]
+    #[error("a router cannot be trained")]
     Training(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A router knows no model of the pool.
     #[error("router `{router}`: expected at least one model of the pool, it knows {}", list(models))]

@@ -29,7 +29,7 @@ pub(super) fn remove_model(log: &mut EvalLog, model: u32) {
     log.outcomes.retain(|o| o.model != model);
 }
 
-/// Keeps `n` training prompts drawn at random, whole groups as long as they fit.
+/// Keeps `n` training prompts drawn at random. A group may be cut: what is left of it is still on one side of the split.
 pub(super) fn keep_training_prompts(log: &mut EvalLog, n: usize, seed: u64) {
     let mut train: Vec<usize> = (0..log.prompts.len()).filter(|&i| log.prompts[i].split == Split::Train).collect();
     fastrand::Rng::with_seed(seed).shuffle(&mut train);

@@ -33,6 +33,11 @@ pub(crate) fn run(args: &Bench) -> anyhow::Result<()> {
     for output in outputs {
         check_writable(output, &inputs)?;
     }
+    if let Some(folder) = &args.report.plots {
+        std::fs::create_dir_all(folder)
+            .map_err(|error| unusable(format!("plots `{}`: expected a folder, {error}", folder.display())))?;
+    }
+    let controls = controls(&args.controls)?;
     let pair = args.pair.as_deref().map(pair).transpose()?;
     // Routers first: loading is quick and their faults should not wait for the log.
     let routers = args.router.iter().map(|path| entry(path)).collect::<anyhow::Result<Vec<_>>>()?;
@@ -55,7 +60,6 @@ pub(crate) fn run(args: &Bench) -> anyhow::Result<()> {
         strata: if args.stratify { Strata::Task } else { Strata::None },
         prompts: if args.report.with_prompts { PromptListing::Included } else { PromptListing::Omitted },
     };
-    let controls = controls(&args.controls)?;
     let subject = routers.first().cloned();
     let mut report = measure(&log, &settings, routers, &args.predictions)?;
     if !controls.is_empty() {
@@ -98,8 +102,6 @@ pub(crate) fn run(args: &Bench) -> anyhow::Result<()> {
 
 /// Writes every figure as SVG, and as PNG where the system has a font.
 fn plots(folder: &Path, report: &BenchReport) -> anyhow::Result<()> {
-    std::fs::create_dir_all(folder)
-        .map_err(|error| unusable(format!("plots `{}`: expected a folder, {error}", folder.display())))?;
     let plots = export::plots(report)?;
     for plot in &plots {
         write_whole(&folder.join(format!("{}.svg", plot.name)), plot.svg.as_bytes())?;

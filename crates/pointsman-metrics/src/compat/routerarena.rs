@@ -172,6 +172,15 @@ mod tests {
     }
 
     #[test]
+    fn a_point_of_accuracy_is_worth_the_documented_multiple_of_cost() {
+        for (cost, multiple) in [(0.1, 2.3), (0.3, 1.9), (1.0, 1.5)] {
+            let base = score_compat(0.75, cost).expect("finite");
+            let better_at = |x: f64| score_compat(0.76, cost * x).expect("finite") > base;
+            assert!(better_at(multiple - 0.05) && !better_at(multiple + 0.05), "{cost}");
+        }
+    }
+
+    #[test]
     fn ends_of_the_cost_range() {
         assert_eq!(score_compat(0.7, COST_MAX), Some(0.0));
         assert_eq!(score(0.0, COST_MAX), Some(0.0));
