@@ -121,6 +121,7 @@ fn document(k: usize) -> Document {
         curve: vec![CurvePoint { lambda: Some(0.01), cost: 0.001, quality: 0.5, shares: vec![1.0 / k as f64; k] }],
         latency_curve: Vec::new(),
         task_profiles: vec![TaskProfile { share: 0.1, weight: vec![1.0; k], score: vec![0.5; k] }; TASKS],
+        base: None,
         provenance: Provenance { metrics: BTreeMap::new(), ..Provenance::default() },
         tensors_sha256: String::new(),
         models,

@@ -3,7 +3,7 @@
 
 use allocation_counter::measure;
 use pointsman::request::ContextValue;
-use pointsman::{Limits, Objective, Policy, Request, Role, Router, Scratch, Turn};
+use pointsman::{Embedding, Features, Featuriser, Limits, Objective, Policy, Request, Role, Router, Scratch, Turn};
 use pointsman_tests::fixture::{ARTIFACT, PROMPTS};
 
 /// Decisions that are counted.
@@ -67,4 +67,21 @@ fn decisions_allocate_nothing_after_warm_up() {
 #[test]
 fn the_counter_counts() {
     assert!(measure(|| drop(std::hint::black_box(vec![1_u8; 100]))).count_total > 0);
+}
+
+#[test]
+fn a_base_embedding_allocates_nothing_after_warm_up() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/base-embedding.safetensors");
+    let featuriser = Featuriser::with_base(Some(Embedding::load(path).expect("the shipped embedding opens")));
+    let texts = texts();
+    let mut features = Features::default();
+    let mut featurise = |text: &str| {
+        featuriser.featurise(&Request::new(&[Turn::user(text)]), &mut features);
+        assert_eq!(features.embedding().len(), 64);
+    };
+    for text in &texts {
+        featurise(text);
+    }
+    let counted = measure(|| texts.iter().for_each(|text| featurise(text)));
+    assert_eq!(counted.count_total, 0, "{counted:?}");
 }

@@ -96,7 +96,8 @@ impl Variant {
     fn recipe(&self, base: &Recipe) -> anyhow::Result<Recipe> {
         let mut settings = base.settings().clone();
         (self.change)(&mut settings);
-        settings.validate().with_context(|| self.name.to_owned())
+        let recipe = settings.validate().with_context(|| self.name.to_owned())?;
+        Ok(recipe.with_base(base.base().cloned()))
     }
 
     /// The log as training sees it.

@@ -59,6 +59,9 @@ pub(crate) struct Options {
     /// Training settings, TOML
     #[arg(long, value_name = "FILE")]
     pub(crate) recipe: Option<PathBuf>,
+    /// Base embedding to train with
+    #[arg(long, value_name = "FILE")]
+    pub(crate) base: Option<PathBuf>,
     /// Folder with other routers' predictions for `test` and `cv`: <case>.<router>.csv, as `bench --predictions` takes
     #[arg(long, value_name = "DIR")]
     pub(crate) rivals: Option<PathBuf>,
@@ -127,7 +130,8 @@ impl Options {
             None => RecipeSettings::default(),
         };
         settings.effort = self.effort.unwrap_or(settings.effort);
-        Ok(settings.validate()?)
+        let base = self.base.as_ref().map(pointsman::Embedding::load).transpose()?;
+        Ok(settings.validate()?.with_base(base))
     }
 
     pub(crate) fn pair(&self) -> anyhow::Result<Option<(String, String)>> {

@@ -3,6 +3,7 @@
 //! A test of package `pointsman-cli`, because cargo builds a binary for the tests of its own package only.
 #![forbid(unsafe_code)]
 
+mod base;
 mod broken;
 mod calibrate;
 mod controls;

@@ -14,7 +14,7 @@ fn every_text() {
     let errors = [
         Error::Read { path: "gone.safetensors".into(), source: std::io::ErrorKind::NotFound.into() },
         Error::NotSafetensors { artifact: artifact(), source: safetensors::SafeTensorError::HeaderTooSmall },
-        Error::NoDocument { artifact: artifact() },
+        Error::NoDocument { artifact: artifact(), key: "pointsman" },
         Error::Document { artifact: artifact(), source: not_json() },
         Error::Newer { artifact: artifact(), what: "schema version", expected: 1, got: 2 },
         Error::Checksum { artifact: artifact(), part: "tensors" },

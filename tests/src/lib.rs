@@ -5,6 +5,7 @@
 //! | `property` | does it hold for any text, any policy, any artifact |
 //! | `formats` | does every released artifact open and predict the same bits; is every damaged one refused |
 //! | `allocations` | does routing allocate after warm-up |
+//! | `wordpiece` | are token identifiers those of the `tokenizers` crate |
 //! | `features` | do training and serving see the same features |
 //! | `determinism` | does the same log give the same artifact |
 //! | `snapshots` | what do errors say |

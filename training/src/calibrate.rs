@@ -414,7 +414,7 @@ fn sample(router: &Router, log: Option<&EvalLog>, split: Split) -> Result<Option
     if rows.is_empty() {
         return Ok(None);
     }
-    let featuriser = pointsman::Featuriser::new();
+    let featuriser = pointsman::Featuriser::with_base(router.weights().base.clone());
     let mut features = Vec::with_capacity(rows.len());
     for &row in &rows {
         let mut of_prompt = Features::default();

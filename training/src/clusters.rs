@@ -26,8 +26,8 @@ const BITS: u32 = 18;
 
 /// Assigns every prompt to one of at most `clusters` clusters, and none smaller than about 20 prompts on average.
 ///
-/// A prompt is its bag of words and word pairs under TF-IDF weights, projected by hashed signs to 48 dimensions and
-/// normalised, with its standardised surface signals beside it.
+/// A prompt is its base embedding or, without one, its bag of words and word pairs under TF-IDF weights, projected by hashed
+/// signs to 48 dimensions and normalised; with its standardised surface signals beside it.
 pub(crate) fn assign(data: &Dataset, clusters: usize, seed: u64) -> Result<Vec<Option<u32>>, Error> {
     let k = clusters.min(data.n() / 20).max(1);
     if k < 2 {
@@ -93,10 +93,14 @@ impl Space {
 
     /// Points of `rows`, `[rows, d]`.
     fn points(&self, data: &Dataset, rows: &[usize]) -> Array2<f64> {
-        let mut points = Array2::<f64>::zeros((rows.len(), PROJECTION + SURFACE_SIGNALS));
+        let meaning = data.base.as_ref().map_or(PROJECTION, |base| base.dimensions());
+        let mut points = Array2::<f64>::zeros((rows.len(), meaning + SURFACE_SIGNALS));
         for (mut point, &row) in points.rows_mut().into_iter().zip(rows) {
             let features = &data.features[row];
-            for hash in features.main() {
+            for (x, value) in point.iter_mut().zip(features.embedding()) {
+                *x = f64::from(*value);
+            }
+            for hash in features.main().iter().filter(|_| data.base.is_none()) {
                 let idf = (self.n / f64::from(self.document_frequency[bucket(*hash)].max(1))).ln().max(0.0);
                 // The low 48 bits of the hash are free of the bucket: one sign for each dimension.
                 for dimension in 0..PROJECTION {
@@ -110,7 +114,7 @@ impl Space {
                 let (mean, deviation) = (self.surface_mean[signal], self.surface_deviation[signal]);
                 if deviation > 1e-9 {
                     let value = (f64::from(features.surface()[signal]) - mean) / deviation;
-                    point[PROJECTION + signal] = SURFACE_WEIGHT * value.clamp(-4.0, 4.0);
+                    point[meaning + signal] = SURFACE_WEIGHT * value.clamp(-4.0, 4.0);
                 }
             }
         }

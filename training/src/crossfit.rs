@@ -11,7 +11,6 @@ use std::collections::BTreeMap;
 
 use pointsman::Predictions;
 use pointsman::artifact::{CostHead, CostTarget, Dimensions, Weights};
-use pointsman::features::SURFACE_SIGNALS;
 use pointsman::predictor::{Encoder, NOVELTY_SIGNALS};
 use pointsman_evals::log::{CostSource, Price};
 use rayon::prelude::*;
@@ -87,7 +86,7 @@ pub(crate) fn run(
     progress: &(dyn Fn() + Sync),
 ) -> Result<CrossFit, Error> {
     let settings = recipe.settings();
-    let (n, k, t) = (data.n(), data.k(), labels.n_tasks);
+    let (n, k, t, s) = (data.n(), data.k(), labels.n_tasks, data.dense_signals());
     let count = recipe.folds(n);
     let fold = folds(data, count, settings.seed);
     let all: Vec<usize> = (0..n).collect();
@@ -110,7 +109,7 @@ pub(crate) fn run(
         lexical.encode(&data.features[row], out);
         Encoder::new(&lexical.weights, t).posterior_input(out).to_vec()
     };
-    let inputs = by_row(data, t + SURFACE_SIGNALS, |row, out, target| target.copy_from_slice(&seen_by(row, out)));
+    let inputs = by_row(data, t + s, |row, out, target| target.copy_from_slice(&seen_by(row, out)));
     let familiar = by_row(data, NOVELTY_SIGNALS, |row, out, target| {
         seen_by(row, out);
         target.copy_from_slice(out.novelty_signals());
@@ -126,7 +125,7 @@ pub(crate) fn run(
     }
     progress();
 
-    let width = SURFACE_SIGNALS + t + 1 + k;
+    let width = s + t + 1 + k;
     let signals = by_row(data, width, |row, out, target| {
         let lexical = &lexicals[fold[row]];
         lexical.encode(&data.features[row], out);
@@ -142,10 +141,10 @@ pub(crate) fn run(
 
     // With tasks, which model answers what is in the table and the forest sees how hard the words are for all; without, it sees every
     // model's own logit.
-    let tried = if t > 1 { SURFACE_SIGNALS + t + 1 } else { width };
+    let tried = if t > 1 { s + t + 1 } else { width };
     let plot = Plot { signals: &signals, width, tried, residuals: &residuals, k, weights: &data.weights };
     // Surface and posterior, and a place for the constant.
-    let cost_width = SURFACE_SIGNALS + t + 1;
+    let cost_width = s + t + 1;
     let cost_inputs: Vec<f32> = signals.chunks_exact(width).flat_map(|row| row[..cost_width].iter().copied()).collect();
     let parts: Vec<Part> = lexicals
         .into_par_iter()
@@ -156,6 +155,7 @@ pub(crate) fn run(
             let forest = forest::grow(&plot, &rows, &forest_settings(settings, t), recipe.trees(), seed);
             let mut weights = lexical.weights;
             assemble(&mut weights, &tables[part], &forest, k);
+            weights.base.clone_from(&data.base);
             weights.residual_variance = centred_variance(&residuals, k, &rows);
             let (costs, cost_r_squared) = fit_costs(data, &cost_inputs, cost_width, pricing, &rows, &mut weights)?;
             let dimensions = Dimensions {
@@ -169,7 +169,7 @@ pub(crate) fn run(
             Ok(Part { held_out: held_out(part), weights, dimensions, costs, cost_r_squared })
         })
         .collect::<Result<_, Error>>()?;
-    let posteriors = signals.chunks_exact(width).flat_map(|row| row[SURFACE_SIGNALS..][..t].iter().copied()).collect();
+    let posteriors = signals.chunks_exact(width).flat_map(|row| row[s..][..t].iter().copied()).collect();
     Ok(CrossFit { parts, posteriors, knows_novelty: !novelty.is_empty() })
 }
 
@@ -198,7 +198,7 @@ fn residuals(data: &Dataset, signals: &[f32], width: usize, t: usize, tables: &[
     let mut residuals = vec![f32::NAN; data.n() * k];
     let mut quality = vec![0.0; k];
     for (row, out) in residuals.chunks_exact_mut(k).enumerate() {
-        let posterior = &signals[row * width + SURFACE_SIGNALS..][..t];
+        let posterior = &signals[row * width + data.dense_signals()..][..t];
         tables[fold[row]].quality(posterior, &mut quality);
         for cell in &data.cells[row] {
             out[cell.model as usize] = (f64::from(cell.score) - quality[cell.model as usize]) as f32;

@@ -1,6 +1,9 @@
 //! The train split of a log, featurised: what every fit works on.
 
-use pointsman::{Features, Featuriser};
+use std::sync::Arc;
+
+use pointsman::features::SURFACE_SIGNALS;
+use pointsman::{Embedding, Features, Featuriser};
 use pointsman_evals::log::{EvalLog, Prompt};
 use pointsman_evals::split::Split;
 use rayon::prelude::*;
@@ -27,11 +30,13 @@ pub(crate) struct Dataset {
     pub(crate) weights: Vec<f32>,
     /// Observed cells by prompt, `[n]`; `model` is a position in the pool.
     pub(crate) cells: Cells,
+    /// The base embedding behind the features, if any.
+    pub(crate) base: Option<Arc<Embedding>>,
 }
 
 impl Dataset {
     /// Featurises the train split of `log` over the pool (positions in `log.models`).
-    pub(crate) fn new(log: &EvalLog, pool: &[u32]) -> Result<Self, Error> {
+    pub(crate) fn new(log: &EvalLog, pool: &[u32], base: Option<Arc<Embedding>>) -> Result<Self, Error> {
         let mut position = vec![None; log.models.len()];
         for (new, old) in (0_u32..).zip(pool) {
             position[*old as usize] = Some(new);
@@ -50,7 +55,7 @@ impl Dataset {
         let cells = Cells::new(kept.len(), log.outcomes.iter(), |outcome| {
             Some((row_of[outcome.prompt as usize]?, position[outcome.model as usize]?))
         });
-        let featuriser = Featuriser::new();
+        let featuriser = Featuriser::with_base(base.clone());
         let features: Result<Vec<Features>, Error> = kept
             .par_iter()
             // A copy is as long as it needs to be; the buffer has grown to the longest prompt.
@@ -75,6 +80,7 @@ impl Dataset {
             tasks: tasks.clone(),
             weights: weights.iter().map(|weight| weight / mean).collect(),
             cells,
+            base,
         })
     }
 
@@ -84,6 +90,11 @@ impl Dataset {
 
     pub(crate) fn k(&self) -> usize {
         self.models.len()
+    }
+
+    /// Signals of a prompt that are no words, `s`.
+    pub(crate) fn dense_signals(&self) -> usize {
+        SURFACE_SIGNALS + self.base.as_ref().map_or(0, |base| base.dimensions())
     }
 
     /// Observed cells in all.
@@ -167,6 +178,7 @@ pub(crate) mod tests {
             tasks: vec!["a".into(), "b".into()],
             weights: vec![1.0; n],
             cells: Cells::new(n, cells.iter(), |cell| Some((cell.prompt as usize, cell.model))),
+            base: None,
         }
     }
 

@@ -129,7 +129,7 @@ pub fn extend(
     let mut data = None;
     if let Some(log) = log {
         let all: Vec<u32> = (0_u32..).take(log.models.len()).collect();
-        data = Some(Dataset::new(log, &all)?).filter(|data| data.n() > 0);
+        data = Some(Dataset::new(log, &all, artifact.weights.base.clone())?).filter(|data| data.n() > 0);
     }
     let mut added = None;
     let mut forecast = None;

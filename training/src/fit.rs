@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use pointsman::artifact::{
-    Artifact, DecisionRule, Dimensions, Document, ListPrice, Mode, Provenance, SCHEMA_VERSION, StaticMeans,
+    Artifact, Base, DecisionRule, Dimensions, Document, ListPrice, Mode, Provenance, SCHEMA_VERSION, StaticMeans,
     TaskProfile, TaskSource, identity,
 };
 use pointsman::features::FEATURE_VERSION;
@@ -76,7 +76,7 @@ pub fn fit(
     enough("prompts", FEWEST_PROMPTS, log.prompts.iter().filter(|prompt| prompt.split == Split::Train).count())?;
     let pool = Pool::new(log);
     enough("models", 2, pool.kept.len())?;
-    let data = Dataset::new(log, &pool.kept)?;
+    let data = Dataset::new(log, &pool.kept, recipe.base().cloned())?;
     enough("prompts", FEWEST_PROMPTS, data.n())?;
     clock.lap("features");
     let (labels, tasks, task_source) = labels(&data, recipe)?;
@@ -216,6 +216,11 @@ fn draft(
         feature_version: FEATURE_VERSION,
         models: data.models.clone(),
         task_profiles: profiles(data, cross, tasks.len()),
+        base: data.base.as_ref().map(|base| Base {
+            sha256: base.identity().to_owned(),
+            bytes: base.file().len(),
+            dimensions: base.dimensions(),
+        }),
         tasks,
         task_source,
         dimensions: Dimensions { vocabulary_bits: 4, outcomes: data.k(), trees: 0, nodes: 0, leaves: 0 },

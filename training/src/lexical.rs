@@ -11,7 +11,7 @@
 use std::collections::HashMap;
 
 use pointsman::artifact::Weights;
-use pointsman::features::{MAIN_TURN_WEIGHT, SURFACE_SIGNALS};
+use pointsman::features::MAIN_TURN_WEIGHT;
 use pointsman::predictor::{Encoder, standardise};
 use pointsman::vocabulary::Vocabulary;
 use pointsman::{Features, Predictions};
@@ -118,16 +118,23 @@ pub(crate) fn evenly(rows: &[usize], most: usize, seed: u64) -> Vec<usize> {
 #[expect(clippy::cast_possible_truncation, reason = "stored in single precision")]
 fn surface_moments(data: &Dataset, rows: &[usize]) -> (Vec<f32>, Vec<f32>) {
     let n = rows.len().max(1) as f64;
-    let mut mean = vec![0.0; SURFACE_SIGNALS];
-    let mut scale = vec![0.0; SURFACE_SIGNALS];
-    for signal in 0..SURFACE_SIGNALS {
-        let values = || rows.iter().map(|&row| f64::from(data.features[row].surface()[signal]));
-        let average = values().sum::<f64>() / n;
-        let variance = values().map(|x| (x - average).powi(2)).sum::<f64>() / n;
-        mean[signal] = average as f32;
-        scale[signal] = if variance > 1e-10 { (1.0 / variance.sqrt()) as f32 } else { 0.0 };
+    let mut mean = vec![0.0; data.dense_signals()];
+    for &row in rows {
+        for (sum, x) in mean.iter_mut().zip(data.features[row].dense()) {
+            *sum += f64::from(x);
+        }
     }
-    (mean, scale)
+    for sum in &mut mean {
+        *sum /= n;
+    }
+    let mut variance = vec![0.0; mean.len()];
+    for &row in rows {
+        for ((sum, mean), x) in variance.iter_mut().zip(&mean).zip(data.features[row].dense()) {
+            *sum += (f64::from(x) - mean).powi(2);
+        }
+    }
+    let scale = |sum: &f64| if sum / n > 1e-10 { (1.0 / (sum / n).sqrt()) as f32 } else { 0.0 };
+    (mean.iter().map(|mean| *mean as f32).collect(), variance.iter().map(scale).collect())
 }
 
 /// Mean and one over variance of the standardised surface of every task's prompts, `[t, s]` each; the variance of few prompts is
@@ -142,18 +149,19 @@ fn surface_by_task(
 ) -> (Vec<f32>, Vec<f32>) {
     const PRIOR_PROMPTS: f64 = 5.0;
     const LEAST_VARIANCE: f64 = 0.05;
-    let size = n_tasks * SURFACE_SIGNALS;
+    let s = data.dense_signals();
+    let size = n_tasks * s;
     let (mut sum, mut squares, mut count) = (vec![0.0; size], vec![0.0; size], vec![0.0; n_tasks]);
     for &row in rows {
         let Some(task) = labels[row].map(|label| label as usize) else { continue };
         count[task] += 1.0;
-        for (signal, u) in standardise(data.features[row].surface(), weights).enumerate() {
-            sum[task * SURFACE_SIGNALS + signal] += f64::from(u);
-            squares[task * SURFACE_SIGNALS + signal] += f64::from(u) * f64::from(u);
+        for (signal, u) in standardise(&data.features[row], weights).enumerate() {
+            sum[task * s + signal] += f64::from(u);
+            squares[task * s + signal] += f64::from(u) * f64::from(u);
         }
     }
     let moments = sum.iter().zip(&squares).enumerate().map(|(at, (sum, squares))| {
-        let n: f64 = count[at / SURFACE_SIGNALS];
+        let n: f64 = count[at / s];
         let mean = sum / (n + 1.0);
         let spread = (squares - 2.0 * mean * sum + n * mean * mean).max(0.0);
         let variance = (spread + PRIOR_PROMPTS) / (n + PRIOR_PROMPTS);
@@ -237,6 +245,8 @@ struct Design {
     entries: Vec<(u32, f32)>,
     /// Standardised, times the surface weight, `[rows, s]`.
     surface: Vec<f32>,
+    /// Signals that are no words, `s`.
+    width: usize,
     terms: usize,
 }
 
@@ -252,7 +262,8 @@ impl Design {
         let mut design = Self {
             ends: Vec::with_capacity(rows.len()),
             entries: Vec::new(),
-            surface: Vec::with_capacity(rows.len() * SURFACE_SIGNALS),
+            surface: Vec::with_capacity(rows.len() * data.dense_signals()),
+            width: data.dense_signals(),
             terms: terms.hashes.len(),
         };
         let mut found: Vec<(u32, f32)> = Vec::new();
@@ -277,7 +288,7 @@ impl Design {
                 }
             }
             design.ends.push(design.entries.len());
-            design.surface.extend(standardise(features.surface(), weights).map(|x| x * surface_weight));
+            design.surface.extend(standardise(features, weights).map(|x| x * surface_weight));
         }
         design
     }
@@ -288,7 +299,7 @@ impl Design {
     }
 
     fn surface(&self, position: usize) -> &[f32] {
-        &self.surface[position * SURFACE_SIGNALS..(position + 1) * SURFACE_SIGNALS]
+        &self.surface[position * self.width..(position + 1) * self.width]
     }
 
     /// Minimises the summed loss plus half the ridge times the squared weights; biases are free.
@@ -302,7 +313,7 @@ impl Design {
         steps: usize,
         target: impl Fn(&[usize]) -> Target,
     ) -> Result<Fitted, Error> {
-        let (words, dense) = (self.terms * columns, SURFACE_SIGNALS * columns);
+        let (words, dense) = (self.terms * columns, self.width * columns);
         let mut parameters = vec![0.0; words + dense];
         parameters.extend(bias);
         let mut logits = Vec::new();
@@ -354,7 +365,7 @@ fn add(sum: &mut [f32], factor: f32, values: &[f32]) {
 #[expect(clippy::cast_possible_truncation, reason = "values are clamped to the int8 range")]
 fn store(heads: &[Fitted], terms: &Terms, surface_weight: f32, weights: &mut Weights) {
     let columns: usize = heads.iter().map(|head| head.columns).sum::<usize>() + 1;
-    let n = terms.hashes.len();
+    let (n, s) = (terms.hashes.len(), weights.surface_mean.len());
     let value =
         |head: &Fitted, term: usize, column: usize| head.parameters[term * head.columns + column] * terms.idf[term];
     weights.table_scale = Vec::with_capacity(columns);
@@ -362,8 +373,8 @@ fn store(heads: &[Fitted], terms: &Terms, surface_weight: f32, weights: &mut Wei
         for column in 0..head.columns {
             let largest = (0..n).map(|term| value(head, term, column).abs()).fold(0.0, f32::max);
             weights.table_scale.push(if largest > 0.0 { largest / 127.0 } else { 1.0 });
-            weights.lexical_bias.push(head.parameters[(n + SURFACE_SIGNALS) * head.columns + column]);
-            let surface = (0..SURFACE_SIGNALS).map(|signal| head.parameters[(n + signal) * head.columns + column]);
+            weights.lexical_bias.push(head.parameters[(n + s) * head.columns + column]);
+            let surface = (0..s).map(|signal| head.parameters[(n + signal) * head.columns + column]);
             weights.lexical_surface.extend(surface.map(|weight| weight * surface_weight));
         }
     }

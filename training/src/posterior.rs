@@ -4,8 +4,6 @@
 //! A multinomial logistic regression on the centred log probabilities of the lexical heads and the standardised surface
 //! signals, fitted on out-of-fold probabilities: in-sample ones would look surer than those of new prompts ever are.
 
-use pointsman::features::SURFACE_SIGNALS;
-
 use crate::dataset::Dataset;
 use crate::error::Error;
 use crate::loss::{Target, loss, rows_at_once};
@@ -32,7 +30,7 @@ pub(crate) fn fit(
     rows: &[usize],
     ridge: f64,
 ) -> Result<Posterior, Error> {
-    let width = n_tasks + SURFACE_SIGNALS;
+    let width = n_tasks + data.dense_signals();
     let mut parameters = vec![0.0; n_tasks * (width + 1)];
     let labelled: Vec<usize> = rows.iter().copied().filter(|&row| labels[row].is_some()).collect();
     let weights = n_tasks * width;

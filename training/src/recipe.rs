@@ -1,5 +1,8 @@
 //! The settings of a training run: raw from TOML and flags, validated once.
 
+use std::sync::Arc;
+
+use pointsman::Embedding;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
@@ -126,6 +129,7 @@ impl Default for RecipeSettings {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recipe {
     settings: RecipeSettings,
+    base: Option<Arc<Embedding>>,
 }
 
 impl RecipeSettings {
@@ -169,7 +173,7 @@ impl RecipeSettings {
                 ..self
             },
         };
-        Ok(Recipe { settings })
+        Ok(Recipe { settings, base: None })
     }
 }
 
@@ -179,6 +183,17 @@ impl Recipe {
         &self.settings
     }
 
+    /// The same with a base embedding, or with none.
+    #[must_use]
+    pub fn with_base(self, base: Option<Arc<Embedding>>) -> Self {
+        Self { base, ..self }
+    }
+
+    /// The base embedding that routers get.
+    pub fn base(&self) -> Option<&Arc<Embedding>> {
+        self.base.as_ref()
+    }
+
     /// Whether to look for better settings first.
     pub(crate) fn searches(&self) -> bool {
         self.settings.effort == Effort::Thorough
@@ -186,7 +201,7 @@ impl Recipe {
 
     /// The same settings at the effort of one try of a search.
     pub(crate) fn for_search(&self) -> Self {
-        Self { settings: RecipeSettings { effort: Effort::Quick, ..self.settings.clone() } }
+        Self { settings: RecipeSettings { effort: Effort::Quick, ..self.settings.clone() }, base: self.base.clone() }
     }
 
     /// Folds of the cross-fitting of `n` prompts.

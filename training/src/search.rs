@@ -87,6 +87,7 @@ pub(crate) fn run(
         let value = value_of(&settings, candidate.setting);
         // A setting at the end of its domain has nowhere to go.
         let Ok(moved) = settings.validate() else { continue };
+        let moved = moved.with_base(recipe.base().cloned());
         if moved == best {
             continue;
         }

@@ -95,6 +95,7 @@ pub(crate) fn constant_router(models: &[(&str, f64, f64)], mode: pointsman::arti
         curve: [Some(0.0), Some(0.03), None].map(curve_point).to_vec(),
         latency_curve: Vec::new(),
         task_profiles: vec![TaskProfile { share: 1.0, weight: vec![1.0; k], score: vec![0.5; k] }],
+        base: None,
         provenance: Provenance::default(),
         tensors_sha256: String::new(),
     };

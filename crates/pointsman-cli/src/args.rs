@@ -184,6 +184,10 @@ pub(crate) struct Train {
     /// How much work to put in
     #[arg(long, value_parser = ["quick", "standard", "thorough"])]
     pub(crate) effort: Option<String>,
+    /// A base embedding to put beside words and surface signals, as models/base-embedding.safetensors; helps where a log has no
+    /// tasks or few prompts, and makes the router 2 MB larger and slower
+    #[arg(long, value_name = "FILE")]
+    pub(crate) base: Option<PathBuf>,
     /// `fast` caps trees and vocabulary: quicker decisions, slightly worse ones
     #[arg(long, value_parser = ["full", "fast"])]
     pub(crate) profile: Option<String>,

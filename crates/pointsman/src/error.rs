@@ -23,10 +23,12 @@ pub enum Error {
         source: safetensors::SafeTensorError,
     },
     /// A safetensors file without our document: somebody else's weights.
-    #[error("artifact `{artifact}`: expected a `pointsman` document in the metadata, found none")]
+    #[error("artifact `{artifact}`: expected a `{key}` document in the metadata, found none")]
     NoDocument {
         /// The artifact's name.
         artifact: String,
+        /// `pointsman` for a router, `pointsman_embedding` for a base embedding.
+        key: &'static str,
     },
     /// The document is not of its schema.
     #[error("artifact `{artifact}`: the document does not follow its schema")]
@@ -53,7 +55,7 @@ pub enum Error {
     Checksum {
         /// The artifact's name.
         artifact: String,
-        /// `document` or `tensors`.
+        /// `document`, `tensors` or `content`.
         part: &'static str,
     },
     /// A tensor is missing.
@@ -155,7 +157,8 @@ impl Error {
             Self::Checksum { .. } | Self::MissingTensor { .. } => {
                 Some("the file is damaged or was not made by pointsman: copy it again, or train a new one")
             }
-            Self::NoDocument { .. } => Some("give a router made by `pointsman train`"),
+            Self::NoDocument { key: "pointsman", .. } => Some("give a router made by `pointsman train`"),
+            Self::NoDocument { .. } => Some("give a base embedding, as models/base-embedding.safetensors"),
             Self::Newer { .. } => Some("this artifact was made by a newer pointsman: update this one"),
             Self::NoLatency => Some("train on a log with a `latency_ms` column, or choose another objective"),
             Self::NotMessages | Self::NoMessages => Some(r#"the form is [{"role": "user", "content": "…"}]"#),

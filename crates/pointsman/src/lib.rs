@@ -25,6 +25,7 @@
 //! |---|---|
 //! | [`request`], [`Conversation`] | what is routed |
 //! | [`features`] | text to hashed words and surface signals |
+//! | [`embedding`] | what words mean that the log never had |
 //! | [`vocabulary`] | which words the router knows |
 //! | [`predictor`] | features to predictions for all models |
 //! | [`artifact`] | the file that holds a router |
@@ -38,6 +39,7 @@ pub mod artifact;
 pub mod catalog;
 mod conversation;
 pub mod decision;
+pub mod embedding;
 mod error;
 pub mod features;
 mod forest;
@@ -52,6 +54,7 @@ pub mod vocabulary;
 pub use catalog::{Capabilities, Catalog, CatalogEntry};
 pub use conversation::{Conversation, context_from_json};
 pub use decision::{Decision, Ranked, Ranking, Reason};
+pub use embedding::Embedding;
 pub use error::Error;
 pub use features::{Features, Featuriser};
 pub use policy::{Limits, Objective, Policy};

@@ -8,7 +8,7 @@
 //! ```
 
 use crate::artifact::{Artifact, CostTarget, Document, Weights};
-use crate::features::{Features, MAIN_TURN_WEIGHT, SURFACE_SIGNALS};
+use crate::features::{Features, MAIN_TURN_WEIGHT};
 use crate::forest::Forest;
 use crate::kernels::dispatch::{Kernel, widest};
 use crate::kernels::{add_row, add_scaled, affine, dot, squared_distance};
@@ -57,7 +57,7 @@ pub struct Predictions {
     pub novelty: f32,
     /// Logits of the lexical heads: tasks, then outcomes, `[t + o]`.
     lexical: Vec<f32>,
-    /// Standardised surface signals `[s]`.
+    /// Standardised surface signals, then the embedding where there is one, `[s]`.
     surface: Vec<f32>,
     /// What the forest looks at: surface, posterior, mean outcome logit, and every one's distance from it.
     signals: Vec<f32>,
@@ -103,7 +103,7 @@ impl<'a> Encoder<'a> {
         let words = features.main.len() + features.background.len();
         out.novelty = (words - known) as f32 / words.max(1) as f32;
         out.surface.clear();
-        out.surface.extend(standardise(&features.surface, weights));
+        out.surface.extend(standardise(features, weights));
         out.lexical.clear();
         out.lexical.resize(columns - 1, 0.0);
         affine(&weights.lexical_surface, &weights.lexical_bias, &out.surface, &mut out.lexical);
@@ -146,15 +146,15 @@ impl<'a> Encoder<'a> {
         let weights = self.weights;
         let surface = &out.surface;
         let (mut entropy, mut most, mut from_task) = (0.0, 0.0_f32, 0.0);
-        let rows = weights.novelty_center.chunks_exact(SURFACE_SIGNALS);
+        let rows = weights.novelty_center.chunks_exact(surface.len());
         for (p, (center, precision)) in
-            out.tasks.iter().zip(rows.zip(weights.novelty_precision.chunks_exact(SURFACE_SIGNALS)))
+            out.tasks.iter().zip(rows.zip(weights.novelty_precision.chunks_exact(surface.len())))
         {
             entropy -= f64::from(*p) * ln(f64::from(*p).max(1e-12));
             most = most.max(*p);
-            from_task += p * (squared_distance(surface, center, precision) / SURFACE_SIGNALS as f32);
+            from_task += p * (squared_distance(surface, center, precision) / surface.len() as f32);
         }
-        let from_all = surface.iter().map(|u| u * u).sum::<f32>() / SURFACE_SIGNALS as f32;
+        let from_all = surface.iter().map(|u| u * u).sum::<f32>() / surface.len() as f32;
         out.novelty_signals = [
             (entropy / ln(out.tasks.len().max(2) as f64)) as f32,
             1.0 - most,
@@ -192,10 +192,10 @@ impl Kernel for Lexical<'_> {
     }
 }
 
-/// Surface signals as every head sees them: standardised, within ± 4 standard deviations.
-pub fn standardise<'a>(surface: &'a [f32; SURFACE_SIGNALS], weights: &'a Weights) -> impl Iterator<Item = f32> + 'a {
+/// Surface signals, and the embedding, as every head sees them: standardised, within ± 4 standard deviations.
+pub fn standardise<'a>(features: &'a Features, weights: &'a Weights) -> impl Iterator<Item = f32> + 'a {
     let moments = weights.surface_mean.iter().zip(&weights.surface_scale);
-    let signals = surface.iter().zip(moments);
+    let signals = features.dense().zip(moments);
     signals.map(|(x, (mean, scale))| ((x - mean) * scale).clamp(-SURFACE_CLAMP, SURFACE_CLAMP))
 }
 
@@ -278,7 +278,7 @@ impl Predictor {
     #[inline(always)]
     fn costs(&self, features: &Features, out: &mut Predictions) {
         // The regressions see surface and posterior, and a 1 for the bias.
-        let width = SURFACE_SIGNALS + out.tasks.len();
+        let width = out.surface.len() + out.tasks.len();
         let x = &out.signals[..width];
         let value =
             |row: &[f32], least: f64| exp(f64::from(dot(&row[..width], x) + row[width]).clamp(least, 30.0)) as f32;

@@ -58,7 +58,8 @@ impl Router {
     }
 
     fn new(artifact: Artifact, identity: String) -> Self {
-        Self(Arc::new(Inner { identity, featuriser: Featuriser::new(), predictor: Predictor::new(artifact) }))
+        let featuriser = Featuriser::with_base(artifact.weights.base.clone());
+        Self(Arc::new(Inner { identity, featuriser, predictor: Predictor::new(artifact) }))
     }
 
     /// Everything about the router that is not a weight.

@@ -34,10 +34,13 @@ fn text(document: &Document, identity: &str) -> String {
         ),
         Mode::Static => "the best static choice: training found nothing to gain".to_owned(),
     };
+    let base = document.base.as_ref().map_or_else(String::new, |base| {
+        format!("base        an embedding of {} dimensions, sha256:{}\n", base.dimensions, base.sha256)
+    });
     let mut text = format!(
         "identity    sha256:{identity}\n\
          trained     on {} prompts, {} outcomes, by pointsman {} (seed {})\n\
-         tasks       {} {source}\n\
+         tasks       {} {source}\n{base}\
          decides     {mode}\n\n",
         provenance.n_prompts,
         provenance.n_outcomes,

@@ -58,7 +58,8 @@ fn recipe(args: &Train) -> anyhow::Result<Recipe> {
     if let Some(seed) = args.seed {
         settings.seed = seed;
     }
-    Ok(settings.validate()?)
+    let base = args.base.as_ref().map(pointsman::Embedding::load).transpose()?;
+    Ok(settings.validate()?.with_base(base))
 }
 
 fn summary_json(summary: &Summary, output: &Path, identity: &str) -> anyhow::Result<String> {

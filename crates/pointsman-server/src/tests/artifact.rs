@@ -51,6 +51,7 @@ pub(super) fn bytes(latencies: Latencies) -> Vec<u8> {
         curve: vec![point(Some(1e-3), 1e-4, 0.87), point(Some(1.0), 1e-3, 0.895), point(None, 1e-2, 0.9)],
         latency_curve: if known { vec![point(Some(1e6), 300.0, 0.9)] } else { Vec::new() },
         task_profiles: vec![TaskProfile { share: 0.5, weight: vec![1.0; k], score: vec![0.5; k] }; t],
+        base: None,
         provenance: Provenance::default(),
         tensors_sha256: String::new(),
     };

@@ -4,8 +4,17 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::features::SURFACE_SIGNALS;
+
 /// Version of the document and tensor layout written here.
 pub const SCHEMA_VERSION: u32 = 2;
+
+impl Document {
+    /// Signals that are no words, `s`: of the surface, then the dimensions of the base embedding.
+    pub fn dense_signals(&self) -> usize {
+        SURFACE_SIGNALS + self.base.as_ref().map_or(0, |base| base.dimensions)
+    }
+}
 
 /// What an artifact says of itself. Unknown fields are refused: they would mean a layout we do not know.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,10 +46,25 @@ pub struct Document {
     pub latency_curve: Vec<CurvePoint>,
     /// What was seen of every task at training.
     pub task_profiles: Vec<TaskProfile>,
+    /// The base embedding, where the router has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<Base>,
     /// Where the router comes from.
     pub provenance: Provenance,
     /// SHA-256, in hex, over name, type, shape and bytes of all tensors, sorted by name.
     pub tensors_sha256: String,
+}
+
+/// The base embedding that a router uses; its file is the tensor `base`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Base {
+    /// SHA-256 of the file, in hex.
+    pub sha256: String,
+    /// Its length in bytes.
+    pub bytes: usize,
+    /// Its dimensions, which follow the surface signals.
+    pub dimensions: usize,
 }
 
 /// Where tasks come from.

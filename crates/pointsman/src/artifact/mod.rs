@@ -16,8 +16,8 @@ use safetensors::SafeTensors;
 use sha2::{Digest, Sha256};
 
 pub use document::{
-    CostHead, CostTarget, CurvePoint, DecisionRule, Dimensions, Document, ListPrice, Mode, Provenance, SCHEMA_VERSION,
-    StaticMeans, TaskProfile, TaskSource,
+    Base, CostHead, CostTarget, CurvePoint, DecisionRule, Dimensions, Document, ListPrice, Mode, Provenance,
+    SCHEMA_VERSION, StaticMeans, TaskProfile, TaskSource,
 };
 pub use pool::Addition;
 pub use tensors::{LEAF, Weights};
@@ -76,7 +76,7 @@ impl Artifact {
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(not_safetensors)?;
         let tensors = SafeTensors::deserialize(bytes).map_err(not_safetensors)?;
         let sealed = header.metadata().as_ref().and_then(|metadata| metadata.get(DOCUMENT_KEY));
-        let sealed = sealed.ok_or_else(|| Error::NoDocument { artifact: artifact() })?;
+        let sealed = sealed.ok_or_else(|| Error::NoDocument { artifact: artifact(), key: DOCUMENT_KEY })?;
 
         let seal = sealed.rfind(CHECKSUM_FIELD).ok_or(Error::Checksum { artifact: artifact(), part: "document" })?;
         let body = &sealed[..seal];

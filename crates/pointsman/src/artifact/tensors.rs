@@ -1,12 +1,14 @@
 //! The tensors of an artifact: one table says name, type and shape of each, for writing and for reading.
 
+use std::sync::Arc;
+
 use safetensors::tensor::{Dtype, SafeTensors};
 use sha2::{Digest, Sha256};
 
 use super::document::{Dimensions, Document};
 use super::hex;
+use crate::embedding::Embedding;
 use crate::error::Error;
-use crate::features::SURFACE_SIGNALS;
 use crate::predictor::NOVELTY_SIGNALS;
 
 /// Mark of a leaf in [`Weights::node_signal`].
@@ -14,7 +16,7 @@ pub const LEAF: u16 = u16::MAX;
 
 /// The weights of a router.
 ///
-/// Axes: `k` models, `o` lexical outcome heads, `t` tasks, `s` surface signals, `v` slots of the vocabulary; of the
+/// Axes: `k` models, `o` lexical outcome heads, `t` tasks, `s` surface signals and dimensions of the base embedding, `v` slots of the vocabulary; of the
 /// forest, `trees`, `nodes`, `leaves`, and `f = s + t + 1 + o` signals.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Weights {
@@ -68,11 +70,14 @@ pub struct Weights {
     pub cost_weight: Vec<f32>,
     /// Latency regressions `[k, s + t + 1]` for ln milliseconds; empty where latency was not observed.
     pub latency_weight: Vec<f32>,
+    /// The base embedding, where the document names one.
+    pub base: Option<Arc<Embedding>>,
 }
 
 /// One tensor's data, whatever its type.
 enum Data<'a> {
     I8(&'a [i8]),
+    U8(&'a [u8]),
     U16(&'a [u16]),
     U32(&'a [u32]),
     F32(&'a [f32]),
@@ -82,6 +87,7 @@ impl Data<'_> {
     fn dtype(&self) -> Dtype {
         match self {
             Self::I8(_) => Dtype::I8,
+            Self::U8(_) => Dtype::U8,
             Self::U16(_) => Dtype::U16,
             Self::U32(_) => Dtype::U32,
             Self::F32(_) => Dtype::F32,
@@ -91,6 +97,7 @@ impl Data<'_> {
     fn bytes(&self) -> Vec<u8> {
         match self {
             Self::I8(data) => data.iter().map(|value| value.cast_unsigned()).collect(),
+            Self::U8(data) => data.to_vec(),
             Self::U16(data) => data.iter().flat_map(|value| value.to_le_bytes()).collect(),
             Self::U32(data) => data.iter().flat_map(|value| value.to_le_bytes()).collect(),
             Self::F32(data) => data.iter().flat_map(|value| value.to_le_bytes()).collect(),
@@ -98,17 +105,16 @@ impl Data<'_> {
     }
 }
 
-const TENSORS: usize = 25;
-
 /// The name of every tensor and its shape under `document`, sorted by name.
-fn layout(document: &Document) -> [(&'static str, Vec<usize>); TENSORS] {
+fn layout(document: &Document) -> Vec<(&'static str, Vec<usize>)> {
     let k = document.models.len();
     let t = document.tasks.len();
-    let s = SURFACE_SIGNALS;
+    let s = document.dense_signals();
     let Dimensions { vocabulary_bits, outcomes: o, trees, nodes, leaves } = document.dimensions;
     let slots = 1 << vocabulary_bits;
     let latency = if document.latency_curve.is_empty() { 0 } else { k };
-    [
+    let base = document.base.iter().map(|base| ("base", vec![base.bytes]));
+    let weights = [
         ("cost.weight", vec![k, s + t + 1]),
         ("forest.child", vec![nodes]),
         ("forest.leaf", vec![leaves, k]),
@@ -134,7 +140,8 @@ fn layout(document: &Document) -> [(&'static str, Vec<usize>); TENSORS] {
         ("table.contrast", vec![t, k]),
         ("table.mean", vec![k]),
         ("table.variance", vec![t, k]),
-    ]
+    ];
+    base.chain(weights).collect()
 }
 
 impl Weights {
@@ -143,7 +150,7 @@ impl Weights {
     pub fn neutral(document: &Document) -> Self {
         let k = document.models.len();
         let t = document.tasks.len();
-        let s = SURFACE_SIGNALS;
+        let s = document.dense_signals();
         let Dimensions { vocabulary_bits, outcomes: o, .. } = document.dimensions;
         let latency = if document.latency_curve.is_empty() { 0 } else { k };
         Self {
@@ -169,8 +176,9 @@ impl Weights {
         }
     }
 
-    fn data(&self) -> [Data<'_>; TENSORS] {
-        [
+    fn data(&self) -> Vec<Data<'_>> {
+        let base = self.base.iter().map(|base| Data::U8(base.file()));
+        let weights = [
             Data::F32(&self.cost_weight),
             Data::U32(&self.node_child),
             Data::I8(&self.leaf),
@@ -196,7 +204,8 @@ impl Weights {
             Data::F32(&self.contrast),
             Data::F32(&self.mean),
             Data::F32(&self.contrast_variance),
-        ]
+        ];
+        base.chain(weights).collect()
     }
 
     /// SHA-256 over name, type, shape and little-endian bytes of every tensor, in order of name.
@@ -248,6 +257,7 @@ impl Weights {
             novelty_precision: reader.floats("novelty.precision", Domain::NotNegative)?,
             cost_weight: reader.floats("cost.weight", Domain::Finite)?,
             latency_weight: reader.floats("latency.weight", Domain::Finite)?,
+            base: document.base.is_some().then(|| reader.base(document)).transpose()?,
         };
         weights.check_forest(document, artifact)?;
         Ok(weights)
@@ -262,7 +272,7 @@ impl Weights {
             got,
         };
         let nodes = self.node_child.len();
-        let signals = SURFACE_SIGNALS + document.tasks.len() + 1 + document.dimensions.outcomes;
+        let signals = document.dense_signals() + document.tasks.len() + 1 + document.dimensions.outcomes;
         if let Some(root) = self.root.iter().find(|root| **root as usize >= nodes) {
             return Err(bad("forest.root", "a node", root.to_string()));
         }
@@ -331,6 +341,24 @@ impl Reader<'_> {
             });
         }
         Ok(view.data())
+    }
+
+    /// The base embedding, which must be the one that the document names.
+    fn base(&self, document: &Document) -> Result<Arc<Embedding>, Error> {
+        let embedding = Embedding::from_bytes(self.bytes("base", Dtype::U8)?, self.artifact)?;
+        let named = document
+            .base
+            .as_ref()
+            .is_some_and(|base| base.dimensions == embedding.dimensions() && base.sha256 == embedding.identity());
+        if named {
+            return Ok(embedding);
+        }
+        Err(Error::OutOfDomain {
+            artifact: self.artifact.into(),
+            field: "base".into(),
+            expected: "the embedding that the document names",
+            got: format!("{}, of {} dimensions", embedding.identity(), embedding.dimensions()),
+        })
     }
 
     fn signed_bytes(&self, tensor: &'static str) -> Result<Vec<i8>, Error> {

@@ -9,6 +9,9 @@ use crate::error::Error;
 /// Nodes of a forest at most: far above any that was grown, low enough that no size overflows.
 const MOST_NODES: usize = 1 << 24;
 
+/// Bytes of a base embedding at most.
+const MOST_BASE_BYTES: usize = 1 << 30;
+
 impl Document {
     /// Checks every field against its domain and against the others.
     pub(super) fn validate(&self, artifact: &str) -> Result<(), Error> {
@@ -32,6 +35,10 @@ impl Document {
         check(trees <= 4096, "dimensions.trees", "up to 4096", &trees)?;
         check(nodes <= MOST_NODES, "dimensions.nodes", "up to 2^24", &nodes)?;
         check(leaves <= MOST_NODES, "dimensions.leaves", "up to 2^24", &leaves)?;
+        if let Some(base) = &self.base {
+            check((1..=1024).contains(&base.dimensions), "base.dimensions", "1 to 1024", &base.dimensions)?;
+            check(base.bytes <= MOST_BASE_BYTES, "base.bytes", "up to 2^30", &base.bytes)?;
+        }
         let rule = self.decision;
         let share = |x: f64| (0.0..=1.0).contains(&x);
         let amount = |x: f64| x >= 0.0 && x.is_finite();

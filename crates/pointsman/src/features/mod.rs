@@ -9,9 +9,12 @@ mod lexicon;
 mod surface;
 mod words;
 
+use std::sync::Arc;
+
 pub use surface::{SURFACE_NAMES, SURFACE_SIGNALS};
 pub use words::MAX_SCANNED_BYTES;
 
+use crate::embedding::{Embedding, Pieces};
 use crate::kernels::dispatch::{Kernel, widest};
 use crate::math::ln_1p_count;
 use crate::request::{ContextValue, Request, Role};
@@ -36,13 +39,23 @@ pub struct Features {
     pub(crate) background: Vec<u64>,
     /// Surface signals, in the order of [`SURFACE_NAMES`].
     pub(crate) surface: [f32; SURFACE_SIGNALS],
+    /// The base embedding of the routed turn; empty where the featuriser has none.
+    pub(crate) embedding: Vec<f32>,
     /// Characters of the routed turn and all others: the basis of the input token estimate.
     pub(crate) chars: usize,
+    pieces: Pieces,
 }
 
 impl Default for Features {
     fn default() -> Self {
-        Self { main: Vec::new(), background: Vec::new(), surface: [0.0; SURFACE_SIGNALS], chars: 0 }
+        Self {
+            main: Vec::new(),
+            background: Vec::new(),
+            surface: [0.0; SURFACE_SIGNALS],
+            embedding: Vec::new(),
+            chars: 0,
+            pieces: Pieces::default(),
+        }
     }
 }
 
@@ -62,6 +75,17 @@ impl Features {
         &self.surface
     }
 
+    /// The base embedding of the routed turn: of length 1, or all zero for a text without words; empty where there is none.
+    pub fn embedding(&self) -> &[f32] {
+        &self.embedding
+    }
+
+    /// Everything that is no word: surface signals, then the embedding; what the artifact calls `s` signals.
+    #[inline(always)]
+    pub fn dense(&self) -> impl Iterator<Item = f32> + '_ {
+        self.surface.iter().chain(&self.embedding).copied()
+    }
+
     /// Unicode characters of the whole conversation, without what the scan budget leaves out being dropped.
     pub fn chars(&self) -> usize {
         self.chars
@@ -71,16 +95,18 @@ impl Features {
         self.main.clear();
         self.background.clear();
         self.surface = [0.0; SURFACE_SIGNALS];
+        self.embedding.clear();
         self.chars = 0;
     }
 }
 
-/// Computes [`Features`]; holds only fixed tables, so one serves every thread.
+/// Computes [`Features`]; holds only fixed tables and a base embedding, if any, so one serves every thread.
 #[derive(Clone, Debug)]
 pub struct Featuriser {
     lexicon: Lexicon,
     /// `ln(1 + n)` of small counts, which most are.
     logarithms: Box<[f64; LOGARITHMS]>,
+    base: Option<Arc<Embedding>>,
 }
 
 /// Counts whose logarithms are at hand.
@@ -95,7 +121,12 @@ impl Default for Featuriser {
 impl Featuriser {
     /// Builds the fixed tables.
     pub fn new() -> Self {
-        Self { lexicon: Lexicon::new(), logarithms: Box::new(std::array::from_fn(ln_1p_count)) }
+        Self::with_base(None)
+    }
+
+    /// The same with a base embedding, if any.
+    pub fn with_base(base: Option<Arc<Embedding>>) -> Self {
+        Self { lexicon: Lexicon::new(), logarithms: Box::new(std::array::from_fn(ln_1p_count)), base }
     }
 
     /// Fills `features` from `request`, forgetting what it held.
@@ -118,6 +149,9 @@ impl Featuriser {
         for (position, turn) in request.turns.iter().enumerate().rev() {
             if Some(position) == main {
                 words::scan(turn.text, &self.lexicon, &mut counts, &mut features.main);
+                if let Some(base) = &self.base {
+                    base.embed(words::head_and_tail(turn.text).into(), &mut features.pieces, &mut features.embedding);
+                }
             } else {
                 if background_bytes < MAX_SCANNED_BYTES {
                     background_bytes += turn.text.len();
@@ -130,6 +164,10 @@ impl Featuriser {
                 }
             }
             features.chars += count_chars(turn.text);
+        }
+        if let Some(base) = &self.base {
+            // Without a turn to route, there is nothing to know of it.
+            features.embedding.resize(base.dimensions(), 0.0);
         }
         for (name, value) in request.context {
             features.main.extend(context_hash(name, *value));

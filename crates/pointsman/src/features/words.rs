@@ -27,7 +27,7 @@ pub(super) fn scan(text: &str, lexicon: &Lexicon, counts: &mut Counts, hashes: &
 }
 
 /// The parts of a text that are read: all of it, or its head and its tail, cut at character boundaries.
-fn head_and_tail(text: &str) -> (&str, &str) {
+pub(super) fn head_and_tail(text: &str) -> (&str, &str) {
     if text.len() <= MAX_SCANNED_BYTES {
         return (text, "");
     }
