@@ -13,6 +13,7 @@ mod evidence;
 mod extend;
 mod import;
 mod lines;
+mod loop_closed;
 mod printed;
 mod route;
 mod workbench;

@@ -45,6 +45,8 @@ pub(crate) enum Command {
     Show(Show),
     /// Answer routing decisions over HTTP, or forward chat completions to the best model
     Serve(Serve),
+    /// A gateway's decisions and the feedback on them → evaluation log
+    Export(Export),
     /// Completions for your shell
     Completions(Completions),
     /// Manual pages
@@ -59,6 +61,33 @@ pub(crate) struct Demo {
     /// Folder for router, report and log
     #[arg(long, value_name = "DIR", default_value = "pointsman-demo")]
     pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  pointsman export pointsman.db -o log.parquet
+  pointsman export pointsman.db -o log.parquet --metric helpful --prompts asked.jsonl
+  pointsman train log.parquet old-log.parquet -o router.safetensors
+
+Every decision with feedback becomes a row: the model that answered, the last word on the metric as its score, cost and latency as
+observed, the probability of the choice. Texts are there where the gateway stored them ([log] prompts = \"store\"). Else
+--prompts finds them again among texts of yours, or `train --prompts FILE` joins them by the `prompt_id` that requests gave.")]
+pub(crate) struct Export {
+    /// The ledger of `pointsman serve`, which may be running
+    #[arg(value_name = "DB")]
+    pub(crate) ledger: PathBuf,
+    /// Where to write the evaluation log: .parquet, .csv, .tsv or .jsonl
+    #[arg(short, long, value_name = "LOG")]
+    pub(crate) output: PathBuf,
+    /// Which feedback is the score; needed where there is more than one
+    #[arg(long, value_name = "NAME")]
+    pub(crate) metric: Option<String>,
+    /// Texts to look for: a table or JSONL with `prompt` or `messages`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) prompts: Option<PathBuf>,
+    /// Print the summary as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

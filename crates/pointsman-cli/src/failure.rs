@@ -50,6 +50,9 @@ fn classify(error: &anyhow::Error) -> (u8, Option<String>) {
         if let Some(error) = cause.downcast_ref::<pointsman_server::Error>() {
             return (2, error.hint().map(str::to_owned));
         }
+        if cause.downcast_ref::<pointsman_ledger::Error>().is_some() {
+            return (2, None);
+        }
         if let Some(error) = cause.downcast_ref::<pointsman::Error>() {
             return (2, error.hint().map(str::to_owned));
         }

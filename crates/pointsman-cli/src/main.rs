@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         Command::Route(args) => commands::route::run(&args),
         Command::Predict(args) => commands::predict::run(&args),
         Command::Show(args) => commands::show::run(&args),
+        Command::Export(args) => commands::export::run(&args),
         Command::Serve(args) => commands::serve::run(&args),
         Command::Completions(args) => commands::manual::completions(&args),
         Command::Man(args) => commands::manual::man(&args),

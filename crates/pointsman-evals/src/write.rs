@@ -22,7 +22,7 @@ pub use table::{CellType, CellValue, TableWriter};
 /// One row of the long table: one run of one model on one prompt.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LogRow {
-    /// What a router would be shown.
+    /// What a router would be shown; an empty text where it is elsewhere, to be joined by `prompt_id`.
     pub content: Content,
     /// Target name.
     pub model: String,
@@ -92,7 +92,8 @@ impl LogRow {
     /// Whether the row has something for `column`.
     fn has(&self, column: Column) -> bool {
         match column {
-            Column::Prompt => matches!(self.content, Content::Text(_)),
+            // A row may be known by its `prompt_id` alone, its text being elsewhere.
+            Column::Prompt => matches!(&self.content, Content::Text(text) if !text.is_empty()),
             Column::Messages => matches!(self.content, Content::Messages(_)),
             Column::Model | Column::Score => true,
             Column::PromptId => self.prompt_id.is_some(),
@@ -179,7 +180,7 @@ impl TableSchema {
     }
 
     /// Adds what a row fills.
-    pub(crate) fn include(&mut self, row: &LogRow) {
+    pub fn include(&mut self, row: &LogRow) {
         for column in Column::ALL {
             if row.has(column)
                 && let Err(place) = self.columns.binary_search(&column)

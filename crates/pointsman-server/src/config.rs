@@ -11,8 +11,16 @@ use serde::Deserialize;
 
 use crate::error::Error;
 use crate::settings::Settings;
+use crate::state::StateSettings;
 use crate::targets::{TargetSettings, Timeouts};
 use crate::tenants::TenantSettings;
+
+/// Where state is kept unless the configuration says otherwise, beside it.
+const STATE_FILE: &str = "pointsman.db";
+
+/// In the place of a file.
+const MEMORY: &str = "memory";
+const OFF: &str = "off";
 
 /// A configuration as its file gives it; a field that is absent has the default of [`Settings`].
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -30,6 +38,20 @@ pub struct Config {
     pub aliases: BTreeMap<String, String>,
     /// Who may use the data plane.
     pub tenants: Vec<TenantSection>,
+    /// Where decisions and feedback are kept.
+    pub state: StateSection,
+}
+
+/// `[state]`; for domains and defaults see [`StateSettings`].
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StateSection {
+    /// A file, which starts at the configuration file's folder where it is relative; `memory`; or `off`.
+    pub path: Option<PathBuf>,
+    /// Days after which decisions are deleted; 0 keeps them.
+    pub retention_days: Option<u32>,
+    /// Decisions that are kept; 0: no limit.
+    pub most_decisions: Option<u64>,
 }
 
 /// One of `[[tenants]]`; for domains and defaults see [`TenantSettings`].
@@ -129,6 +151,18 @@ pub struct LogSection {
     pub format: Option<LogFormat>,
     /// The least grave records that are written; default: info. `debug` has one record per request.
     pub level: Option<LogLevel>,
+    /// Whether the texts of requests are stored with their decisions; nothing else ever writes them. Default: `off`.
+    pub prompts: Option<Prompts>,
+}
+
+/// What becomes of the texts of requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Prompts {
+    /// They are kept with their decisions.
+    Store,
+    /// They are kept nowhere.
+    Off,
 }
 
 /// Form of a log record.
@@ -168,6 +202,13 @@ impl Config {
         if let (Some(router), Some(folder)) = (&mut config.router.path, path.parent()) {
             *router = folder.join(&*router);
         }
+        // A gateway with a configuration remembers what it decided, beside that configuration, unless told otherwise.
+        let state = config.state.path.get_or_insert_with(|| STATE_FILE.into());
+        if ![MEMORY, OFF].iter().any(|word| state.as_os_str() == *word)
+            && let Some(folder) = path.parent()
+        {
+            *state = folder.join(&*state);
+        }
         Ok(config)
     }
 
@@ -187,7 +228,7 @@ impl Config {
     /// # Errors
     /// [`Error::NoRouter`] without a path, [`Error::Router`] for an objective that does not exist.
     pub fn into_settings(self) -> Result<Settings, Error> {
-        let Self { server, router, targets, aliases, tenants, .. } = self;
+        let Self { server, router, log, targets, aliases, tenants, state } = self;
         let mut settings = Settings::new(router.path.ok_or(Error::NoRouter)?);
         if let Some(objective) = router.objective {
             settings.objective = match objective {
@@ -195,6 +236,7 @@ impl Config {
                 ObjectiveKey::Lambda(lambda) => lambda.to_string().parse()?,
             };
         }
+        settings.state = state.into_settings(log.prompts == Some(Prompts::Store));
         settings.aliases = aliases;
         settings.tenants = tenants.into_iter().map(TenantSection::into_settings).collect();
         settings.targets = targets.into_iter().map(TargetSection::into_settings).collect::<Result<_, _>>()?;
@@ -209,6 +251,18 @@ impl Config {
         set(&mut settings.read_timeout, server.read_timeout_ms.map(Duration::from_millis));
         set(&mut settings.drain_timeout, server.drain_timeout_ms.map(Duration::from_millis));
         Ok(settings)
+    }
+}
+
+impl StateSection {
+    /// Without a path there is no state: a service without a configuration leaves no file behind.
+    fn into_settings(self, stores_prompts: bool) -> Option<StateSettings> {
+        let path = self.path.filter(|path| path.as_os_str() != OFF)?;
+        let mut settings = StateSettings::new((path.as_os_str() != MEMORY).then_some(path));
+        set(&mut settings.retention_days, self.retention_days);
+        set(&mut settings.most_decisions, self.most_decisions);
+        settings.stores_prompts = stores_prompts;
+        Some(settings)
     }
 }
 
@@ -289,7 +343,7 @@ mod tests {
         );
         assert_eq!(
             refusal("[log]\ncolour = true\n"),
-            "configuration `p.toml`, line 2: unknown key `colour` in [log], which takes format, level"
+            "configuration `p.toml`, line 2: unknown key `colour` in [log], which takes format, level, prompts"
         );
         assert_eq!(
             refusal("\n[sever]\n"),

@@ -3,7 +3,9 @@
 mod batch;
 mod chat;
 mod decide;
+mod feedback;
 mod models;
+mod record;
 mod route;
 
 use std::sync::Arc;
@@ -21,6 +23,7 @@ use crate::ops;
 
 pub(crate) use batch::{__path_batch, BatchAnswer, BatchLine};
 pub(crate) use chat::__path_chat;
+pub(crate) use feedback::__path_feedback;
 pub(crate) use models::__path_models;
 pub(crate) use route::__path_route;
 
@@ -30,6 +33,7 @@ pub(crate) fn endpoints(live: Arc<Live>) -> Router {
         .route("/v1/chat/completions", post(chat::chat))
         .route("/v1/route", post(route::route))
         .route("/v1/route/batch", post(batch::batch))
+        .route("/v1/feedback", post(feedback::feedback))
         .route("/v1/models", get(models::models))
         .route_layer(from_fn_with_state(Arc::clone(&live), admit))
         .route("/health", get(ops::probes::health))

@@ -11,6 +11,9 @@ pub enum Error {
     /// The router cannot be used, or cannot be bound to the objective.
     #[error("the router cannot be served")]
     Router(#[from] pointsman::Error),
+    /// State cannot be kept.
+    #[error("state cannot be kept")]
+    State(#[from] pointsman_ledger::Error),
     /// Neither flag nor configuration names the artifact's file.
     #[error("router: expected the path of an artifact, got none")]
     NoRouter,
@@ -192,6 +195,21 @@ pub enum Error {
         /// Seconds after which a target wants to be asked again.
         retry_after: Option<u32>,
     },
+    /// Feedback, where no state is kept.
+    #[error("no state is kept here: decisions are not remembered, and feedback is not taken")]
+    NoState,
+    /// A decision that is not there, or is another tenant's.
+    #[error("decision `{id}` is not known here")]
+    NoDecision {
+        /// The identifier, shortened.
+        id: String,
+    },
+    /// An idempotency key that was used for something else.
+    #[error("idempotency-key: was used for other feedback")]
+    KeyReused,
+    /// More is asked of the ledger than it can take.
+    #[error("busy: the ledger has more to write than it can")]
+    StateBusy,
     /// No endpoint has this path.
     #[error("path: no such endpoint here; `/openapi.json` lists them, and metrics are on the admin listener")]
     NotFound,
@@ -252,6 +270,7 @@ impl Error {
             Self::Router(error) => error.hint(),
             Self::Listen { .. } => Some("give a free address as host:port; port 0 takes any free port"),
             Self::NoTargets => Some("name one in the configuration: [[targets]] with name, model and base_url"),
+            Self::NoState => Some("name a file in the configuration: [state] with path"),
             Self::NoRouter => Some("give --router ROUTER, or `path` in [router] of the configuration"),
             _ => None,
         }

@@ -34,6 +34,8 @@
 //! | `routing` | the core: snapshot × request → plan |
 //! | `targets` | where models can be reached, and how every target fares |
 //! | `upstream` | calls to targets: one request, one answer or why there is none |
+//! | `state` | decisions, what came of them, and feedback, on file |
+//! | `tally` | what the decisions since the start came to |
 //! | `live` | the snapshot of the moment and its replacement, requests in flight |
 //! | [`config`], `settings` | what an operator may set: the file, and its validated form |
 //! | `metrics` | what is counted and timed |
@@ -52,6 +54,8 @@ mod net;
 mod ops;
 mod routing;
 mod settings;
+mod state;
+mod tally;
 mod targets;
 mod tenants;
 #[cfg(test)]
@@ -63,5 +67,6 @@ pub use config::Config;
 pub use error::{Error, UpstreamOutcome};
 pub use net::server::{Listening, Reloader, Server};
 pub use settings::Settings;
+pub use state::StateSettings;
 pub use targets::{TargetSettings, Timeouts};
 pub use tenants::TenantSettings;

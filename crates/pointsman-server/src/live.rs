@@ -13,6 +13,8 @@ use crate::net::ids::Ids;
 use crate::routing::retries::RetryBudget;
 use crate::routing::snapshot::Snapshot;
 use crate::settings::{Limits, Settings};
+use crate::state::State;
+use crate::tally::Tally;
 use crate::targets::Targets;
 use crate::tenants::Tenants;
 
@@ -53,6 +55,11 @@ pub(crate) struct Live {
     pub(crate) batch_cores: Arc<Semaphore>,
     /// Bounds what is asked of targets a second time.
     pub(crate) retries: RetryBudget,
+    /// Decisions and feedback, where they are kept.
+    pub(crate) state: Option<State>,
+    pub(crate) tally: Tally,
+    /// When the process began to serve.
+    pub(crate) started: std::time::Instant,
     in_flight: AtomicUsize,
     draining: AtomicBool,
     /// Makes every decision panic, to see what becomes of requests then.
@@ -72,6 +79,7 @@ impl Live {
         let settings = source()?;
         let limits = Limits::new(&settings)?;
         let current = load(&settings, 1, None)?;
+        let state = settings.state.as_ref().map(State::open).transpose()?;
         let metrics = Metrics::new();
         metrics.router(current.snapshot.version());
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -85,6 +93,9 @@ impl Live {
             ids: Ids::default(),
             batch_cores: Arc::new(Semaphore::new(cores)),
             retries: RetryBudget::default(),
+            state,
+            tally: Tally::default(),
+            started: std::time::Instant::now(),
             in_flight: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
             #[cfg(test)]
@@ -121,7 +132,7 @@ impl Live {
             Ok((current, settings)) => {
                 if waits_for_a_start(&started_with, &settings) {
                     tracing::warn!(
-                        "changes under [server] wait for the next start; router, objective and targets are in use"
+                        "changes under [server] and [state] wait for the next start; router, objective and targets are in use"
                     );
                 }
                 let current = Arc::new(current);

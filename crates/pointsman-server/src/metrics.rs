@@ -43,6 +43,8 @@ pub(crate) enum Route {
     Batch,
     /// `POST /v1/chat/completions`.
     Chat,
+    /// `POST /v1/feedback`.
+    Feedback,
     /// `GET /v1/models`.
     Models,
     /// Health and readiness.
@@ -54,7 +56,8 @@ pub(crate) enum Route {
 }
 
 impl Route {
-    const ALL: [Self; 7] = [Self::Decision, Self::Batch, Self::Chat, Self::Models, Self::Probe, Self::Ops, Self::Other];
+    const ALL: [Self; 8] =
+        [Self::Decision, Self::Batch, Self::Chat, Self::Feedback, Self::Models, Self::Probe, Self::Ops, Self::Other];
 
     /// The route of a path.
     pub(crate) fn of(path: &str) -> Self {
@@ -62,9 +65,11 @@ impl Route {
             "/v1/route" => Self::Decision,
             "/v1/route/batch" => Self::Batch,
             "/v1/chat/completions" => Self::Chat,
+            "/v1/feedback" => Self::Feedback,
             "/v1/models" => Self::Models,
             "/health" | "/ready" => Self::Probe,
-            "/metrics" | "/openapi.json" | "/admin/v1/reload" | "/admin/v1/routers" => Self::Ops,
+            "/metrics" | "/openapi.json" => Self::Ops,
+            _ if path.starts_with("/admin/") => Self::Ops,
             _ => Self::Other,
         }
     }
@@ -74,6 +79,7 @@ impl Route {
             Self::Decision => "route",
             Self::Batch => "batch",
             Self::Chat => "chat",
+            Self::Feedback => "feedback",
             Self::Models => "models",
             Self::Probe => "probe",
             Self::Ops => "ops",
@@ -179,6 +185,7 @@ pub(crate) struct Metrics {
     router_info: Family<VersionLabel, Gauge>,
     in_flight: Gauge,
     panics: Counter,
+    ledger_lost: Gauge,
 }
 
 #[derive(Debug)]
@@ -206,7 +213,7 @@ impl Metrics {
         let degraded = Family::default();
         let rate_limited = Family::default();
         let router_info = Family::default();
-        let (in_flight, panics) = (Gauge::default(), Counter::default());
+        let (in_flight, panics, ledger_lost) = (Gauge::default(), Counter::default(), Gauge::default());
         registry.register("decision_duration_seconds", "Time of a decision's stages", stages.clone());
         registry.register("request_duration_seconds", "Time from a request's head to its answer's", durations.clone());
         registry.register("requests", "Requests by route and outcome", requests.clone());
@@ -218,6 +225,7 @@ impl Metrics {
         registry.register("router_info", "1 for the artifact that decides", router_info.clone());
         registry.register("inflight", "Requests of the data plane being answered", in_flight.clone());
         registry.register("panics", "Requests that met a bug", panics.clone());
+        registry.register("ledger_lost", "Rows that could not be kept", ledger_lost.clone());
         let cell = |route: Route| RequestCell {
             outcomes: Outcome::ALL
                 .map(|outcome| {
@@ -240,6 +248,7 @@ impl Metrics {
             router_info,
             in_flight,
             panics,
+            ledger_lost,
         };
         for result in ["applied", "refused"] {
             metrics.reloads.get_or_create_owned(&ResultLabel { result });
@@ -300,6 +309,11 @@ impl Metrics {
 
     pub(crate) fn in_flight(&self) -> &Gauge {
         &self.in_flight
+    }
+
+    /// Rows that the ledger could not keep, since the start.
+    pub(crate) fn ledger_lost(&self, rows: u64) {
+        self.ledger_lost.set(i64::try_from(rows).unwrap_or(i64::MAX));
     }
 
     pub(crate) fn panic(&self) {

@@ -1,9 +1,11 @@
 //! The admin plane: what operators and their machines call. It has a listener of its own.
 
+pub(crate) mod decisions;
 pub(crate) mod metrics;
 pub(crate) mod openapi;
 pub(crate) mod probes;
 pub(crate) mod routers;
+pub(crate) mod status;
 
 use std::sync::Arc;
 
@@ -20,6 +22,10 @@ pub(crate) fn endpoints(live: Arc<Live>) -> Router {
         .route("/ready", get(probes::ready))
         .route("/metrics", get(metrics::metrics))
         .route("/openapi.json", get(openapi::admin))
+        .route("/admin/v1/decisions", get(decisions::latest))
+        .route("/admin/v1/decisions/{id}", get(decisions::one))
+        .route("/", get(status::page))
+        .route("/admin/v1/status", get(status::status))
         .route("/admin/v1/reload", post(routers::reload))
         .route("/admin/v1/routers", get(routers::routers))
         .fallback(async || Error::NotFound)

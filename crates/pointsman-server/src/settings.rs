@@ -7,6 +7,7 @@ use std::time::Duration;
 use pointsman::Objective;
 
 use crate::error::Error;
+use crate::state::StateSettings;
 use crate::targets::TargetSettings;
 use crate::tenants::TenantSettings;
 
@@ -24,6 +25,8 @@ pub struct Settings {
     pub aliases: BTreeMap<String, String>,
     /// Who may use the data plane. Default: everyone.
     pub tenants: Vec<TenantSettings>,
+    /// Where decisions and feedback are kept. Default: nowhere, and feedback is refused.
+    pub state: Option<StateSettings>,
     /// Address of the data plane, `host:port`; port 0 takes any free one. Default: `127.0.0.1:8080`.
     pub listen: String,
     /// Address of the admin plane; `None`: there is none, and no metrics. Default: `127.0.0.1:8081`.
@@ -53,6 +56,7 @@ impl Settings {
             targets: Vec::new(),
             aliases: BTreeMap::new(),
             tenants: Vec::new(),
+            state: None,
             listen: "127.0.0.1:8080".into(),
             admin_listen: Some("127.0.0.1:8081".into()),
             max_body_bytes: 10 << 20,

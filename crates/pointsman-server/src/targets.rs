@@ -120,6 +120,11 @@ impl Targets {
         self.all.is_empty()
     }
 
+    /// All of them, in the order of the configuration.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Target> {
+        self.all.iter()
+    }
+
     /// The target at a position.
     pub(crate) fn get(&self, position: usize) -> &Target {
         &self.all[position]
@@ -217,6 +222,11 @@ impl Target {
     pub(crate) fn uri(&self, endpoint: &'static str) -> Uri {
         let uri = Uri::builder().scheme(self.scheme.clone()).authority(self.authority.clone());
         uri.path_and_query(format!("{}{endpoint}", self.base_path)).build().expect("checked when configured")
+    }
+
+    /// Calls on their way.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
     }
 
     /// How it stands now.

@@ -40,7 +40,7 @@ pub struct TenantSettings {
 
 #[derive(Debug)]
 struct Tenant {
-    name: String,
+    name: Arc<str>,
     /// The router's models that it may not use.
     denied: Arc<[String]>,
     bucket: Option<Arc<Mutex<Bucket>>>,
@@ -57,6 +57,8 @@ pub(crate) struct Tenants {
 /// A request that may go on.
 #[derive(Clone, Debug)]
 pub(crate) struct Admitted {
+    /// The tenant.
+    pub(crate) name: Arc<str>,
     /// The router's models that it may not use.
     pub(crate) denied: Arc<[String]>,
     quota: Option<Quota>,
@@ -68,7 +70,7 @@ impl Tenants {
         let mut tenants = Self::default();
         for setting in settings {
             let bad = |field, expected, got: &str| Error::tenant(&setting.name, field, expected, got);
-            if setting.name.is_empty() || tenants.all.iter().any(|known| known.name == setting.name) {
+            if setting.name.is_empty() || tenants.all.iter().any(|known| *known.name == *setting.name) {
                 return Err(bad("name", "one that no other tenant has", &setting.name));
             }
             if setting.key_sha256.is_empty() {
@@ -96,7 +98,7 @@ impl Tenants {
                 ),
             };
             tenants.all.push(Tenant {
-                name: setting.name.clone(),
+                name: setting.name.as_str().into(),
                 denied: models.iter().filter(|model| !may(model)).cloned().collect(),
                 bucket,
             });
@@ -106,7 +108,7 @@ impl Tenants {
 
     /// The bucket of a tenant of this name and limit.
     fn bucket(&self, name: &str, limit: u32) -> Option<Arc<Mutex<Bucket>>> {
-        let bucket = self.all.iter().find(|tenant| tenant.name == name)?.bucket.as_ref()?;
+        let bucket = self.all.iter().find(|tenant| *tenant.name == *name)?.bucket.as_ref()?;
         let same = bucket.lock().unwrap_or_else(PoisonError::into_inner).limit() == limit;
         same.then(|| Arc::clone(bucket))
     }
@@ -125,9 +127,9 @@ impl Tenants {
         let quota = taken.transpose().map_err(|wait| {
             let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
             let retry_after = u32::try_from(seconds).unwrap_or(u32::MAX);
-            (Error::RateLimited { retry_after }, Some(tenant.name.as_str()))
+            (Error::RateLimited { retry_after }, Some(&*tenant.name))
         })?;
-        Ok(Admitted { denied: Arc::clone(&tenant.denied), quota })
+        Ok(Admitted { name: Arc::clone(&tenant.name), denied: Arc::clone(&tenant.denied), quota })
     }
 }
 

@@ -13,5 +13,6 @@ mod overload;
 mod refusals;
 mod reloads;
 mod shutdown;
+mod state;
 mod tenants;
 mod texts;

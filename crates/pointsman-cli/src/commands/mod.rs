@@ -3,6 +3,7 @@
 pub(crate) mod bench;
 pub(crate) mod calibrate;
 pub(crate) mod demo;
+pub(crate) mod export;
 pub(crate) mod extend;
 pub(crate) mod import;
 pub(crate) mod inspect;

@@ -5,7 +5,7 @@ use toml::de::{DeTable, DeValue};
 use crate::nearest::nearest;
 
 /// Sections and their keys.
-const SECTIONS: [(&str, &[&str]); 5] = [
+const SECTIONS: [(&str, &[&str]); 6] = [
     (
         "server",
         &[
@@ -20,7 +20,8 @@ const SECTIONS: [(&str, &[&str]); 5] = [
         ],
     ),
     ("router", &["path", "objective"]),
-    ("log", &["format", "level"]),
+    ("log", &["format", "level", "prompts"]),
+    ("state", &["path", "retention_days", "most_decisions"]),
     ("tenants", &["name", "key_sha256", "models", "requests_per_minute"]),
     ("targets", &["name", "model", "base_url", "upstream_model", "api_key_env", "timeouts"]),
 ];

@@ -18,19 +18,21 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::decide::planned;
+use super::record::{self, Errand};
 use super::route::LONGEST_INLINE;
 use crate::error::{Error, UpstreamOutcome};
 use crate::live::{Current, InFlight, Live};
 use crate::net::{body, stream};
 use crate::routing::retries::{ROUNDS, wait};
 use crate::routing::snapshot::Wanted;
+use crate::tally::Expected;
 use crate::targets::Target;
 use crate::targets::health::Report;
 use crate::upstream::sse::Says;
 use crate::upstream::{self, Answer, Call, Failure, Stream};
 use crate::wire::forward::Forward;
 use crate::wire::headers::{
-    ATTEMPTS, CONFIG_VERSION, DECISION_ID, Hints, REASON, ROUTER_VERSION, ROUTING_US, SELECTED_MODEL, TARGET,
+    ATTEMPTS, CONFIG_VERSION, COST_USD, DECISION_ID, Hints, REASON, ROUTER_VERSION, ROUTING_US, SELECTED_MODEL, TARGET,
 };
 use crate::wire::query::Query;
 use crate::wire::refusal::Refusal;
@@ -77,6 +79,7 @@ pub(crate) async fn chat(State(live): State<Arc<Live>>, request: Request) -> Res
     let (head, body) = request.into_parts();
     let hints = Hints::new(&head)?;
     let bytes = body::read(body, live.limits.max_body_bytes, live.limits.read_timeout).await?;
+    let started = Instant::now();
     let current = live.current();
     let chosen = if bytes.len() <= LONGEST_INLINE {
         choose_or_degrade(&live, &current, &hints, &bytes)?
@@ -89,18 +92,33 @@ pub(crate) async fn chat(State(live): State<Arc<Live>>, request: Request) -> Res
     let decision_id = HeaderValue::try_from(&chosen.decision_id).expect("an identifier is ASCII");
     let headers = forward.headers(&head.headers, &decision_id);
     let carried = Carrier { live: &live, current: &current, chosen: &chosen, forward: &forward, headers };
-    let Carried { target, answer, attempts } = carried.carry_out().await?;
+    let mut errand = Errand::new(&live, &chosen.decision_id, chosen.expected, started);
+    let Carried { target, answer, attempts } = match carried.carry_out().await {
+        Ok(carried) => carried,
+        Err(error) => {
+            errand.settle(error.code());
+            return Err(error);
+        }
+    };
+    errand.answered_by(&current, target, attempts);
     let mut headers = chosen.headers(&current, target, attempts);
     match answer {
         Answer::Whole { status, body } => {
+            errand.saw(&body);
+            if let Some(cost) = errand.cost_header() {
+                headers.insert(COST_USD, cost);
+            }
+            errand.settle(if status.is_success() { "answered" } else { "refused" });
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             Ok((status, headers, body).into_response())
         }
         Answer::Stream(begun) => {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+            errand.first_token();
             let (sink, body) = stream::body();
             let relay = Relay {
+                errand,
                 current: Arc::clone(&current),
                 live: Arc::clone(&live),
                 position: target.position,
@@ -120,6 +138,7 @@ struct Chosen {
     decision_id: String,
     reason: &'static str,
     elapsed_us: u64,
+    expected: Expected,
     /// Models that may answer, best first.
     ranked: Vec<usize>,
 }
@@ -137,7 +156,13 @@ fn choose_or_degrade(live: &Live, current: &Current, hints: &Hints, bytes: &[u8]
     let Some(ranked) = defaults(current, hints, &query) else { return Err(error) };
     live.metrics.degraded(cause);
     tracing::error!(cause = error.chain(), "a decision failed, the request goes to the default targets");
-    Ok(Chosen { decision_id: live.ids.next("dec"), reason: DEGRADED, elapsed_us: 0, ranked })
+    Ok(Chosen {
+        decision_id: live.ids.next("dec"),
+        reason: DEGRADED,
+        elapsed_us: 0,
+        expected: Expected::default(),
+        ranked,
+    })
 }
 
 /// The models asked for by name, else every model in the order of its first target; `None` where the request limits the
@@ -179,7 +204,9 @@ fn choose(live: &Live, current: &Current, hints: &Hints, bytes: &[u8]) -> Result
         if ranked.is_empty() {
             return Err(Error::NoTargetForModel);
         }
-        Ok(Chosen { decision_id: live.ids.next("dec"), reason: made.plan.reason, elapsed_us: made.elapsed_us, ranked })
+        let decision_id = live.ids.next("dec");
+        let expected = record::decided(live, current, hints, &query, &made, &decision_id);
+        Ok(Chosen { decision_id, reason: made.plan.reason, elapsed_us: made.elapsed_us, expected, ranked })
     })
 }
 
@@ -311,23 +338,26 @@ struct Relay {
     idle: Duration,
     /// When all is over.
     until: Instant,
+    errand: Errand,
     _in_flight: InFlight,
 }
 
 impl Relay {
     async fn run(self, stream: Stream, mut sink: stream::Sink) {
-        let target = self.current.targets.get(self.position);
+        let Self { live, current, position, idle, until, mut errand, _in_flight } = self;
+        let target = current.targets.get(position);
         let _busy = target.begin();
         let Stream { begun, mut rest, .. } = stream;
         let mut done = false;
         for event in begun {
             done |= event.says() == Says::Done;
+            errand.saw_event(&event);
             if !sink.send(event.bytes().to_vec()).await {
                 return;
             }
         }
         let broken = loop {
-            let latest = self.until.min(Instant::now() + self.idle);
+            let latest = until.min(Instant::now() + idle);
             let next = tokio::select! {
                 // The client left: nobody needs the rest.
                 () = sink.closed() => return,
@@ -343,15 +373,16 @@ impl Relay {
             match event.ends() {
                 Says::Malformed => break Some(Failure::Malformed),
                 Says::Done => done = true,
-                _ => {}
+                _ => errand.saw_event(&event),
             }
             if !sink.send(event.bytes().to_vec()).await {
                 return;
             }
         };
         target.report(broken.map_or(Report::Answered, Failure::report), Instant::now());
+        errand.settle(if broken.is_some() { "cut" } else { "answered" });
         if let Some(failure) = broken {
-            self.live.metrics.attempt(&target.name, "cut");
+            live.metrics.attempt(&target.name, "cut");
             tracing::warn!(target_name = target.name, ?failure, "a stream was cut");
             // What was said cannot be unsaid: the stream ends with an error, and without its `[DONE]`.
             let error = json!({

@@ -3,9 +3,10 @@
 use std::cell::RefCell;
 use std::time::Instant;
 
-use pointsman::{Objective, Predictions, Scratch};
+use pointsman::{ContextValue, Objective, Predictions, Scratch, Turn};
 use serde_json::Value;
 
+use super::record;
 use crate::error::Error;
 use crate::live::{Current, Live};
 use crate::metrics::Stage;
@@ -56,8 +57,9 @@ pub(super) fn decide(
     planned(live, current, hints, &query, started, |made| {
         let snapshot = &current.snapshot;
         let router = snapshot.router();
-        let Made { selection, plan, predictions, elapsed_us } = made;
         let id = live.ids.next("dec");
+        record::decided(live, current, hints, &query, &made, &id);
+        let Made { selection, plan, predictions, elapsed_us, .. } = made;
         let (models, candidates) = candidates(router, plan, predictions, &current.targets);
         let answer = Answer {
             id: (form == Form::Line).then(|| query.id().unwrap_or(&Value::Null)),
@@ -85,6 +87,8 @@ pub(super) struct Made<'m> {
     pub(super) selection: &'m Selection<'m>,
     pub(super) plan: &'m Plan<'m>,
     pub(super) predictions: &'m Predictions,
+    pub(super) turns: &'m [Turn<'m>],
+    pub(super) context: &'m [(&'m str, ContextValue<'m>)],
     /// Microseconds for features, prediction and decision.
     pub(super) elapsed_us: u64,
 }
@@ -130,7 +134,14 @@ pub(super) fn planned<R>(
 
         let elapsed_us = u64::try_from((ended - parsed).as_micros()).unwrap_or(u64::MAX);
         let (model_idx, reason) = (plan.model_idx, plan.reason);
-        let finished = finish(Made { selection: &selection, plan: &plan, predictions, elapsed_us })?;
+        let finished = finish(Made {
+            selection: &selection,
+            plan: &plan,
+            predictions,
+            turns: &turns,
+            context: &context,
+            elapsed_us,
+        })?;
 
         live.metrics.stage(Stage::parse, parsed - started);
         live.metrics.stage(Stage::embed, embedded - parsed);

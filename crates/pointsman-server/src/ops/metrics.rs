@@ -18,5 +18,6 @@ const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=
         content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8"))
 )]
 pub(crate) async fn metrics(State(live): State<Arc<Live>>) -> Response {
+    live.metrics.ledger_lost(live.state.as_ref().map_or(0, |state| state.ledger.lost()));
     ([(CONTENT_TYPE, OPENMETRICS)], live.metrics.text()).into_response()
 }

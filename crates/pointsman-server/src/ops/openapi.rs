@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use utoipa::OpenApi;
 
-use super::{metrics, probes, routers};
+use super::{decisions, metrics, probes, routers, status};
 use crate::data;
 use crate::live::Live;
 use crate::wire::query::Message;
@@ -21,7 +21,16 @@ use crate::{data::BatchAnswer, data::BatchLine};
         description = "Which model should answer this request?",
         license(name = "MIT OR Apache-2.0")
     ),
-    paths(data::chat, data::route, data::batch, data::models, probes::health, probes::ready, data_document),
+    paths(
+        data::chat,
+        data::route,
+        data::batch,
+        data::feedback,
+        data::models,
+        probes::health,
+        probes::ready,
+        data_document
+    ),
     components(schemas(Message, BatchLine, BatchAnswer))
 )]
 struct DataPlane;
@@ -33,7 +42,17 @@ struct DataPlane;
         description = "Probes, metrics and administration.",
         license(name = "MIT OR Apache-2.0")
     ),
-    paths(probes::health, probes::ready, metrics::metrics, routers::routers, routers::reload, data_document)
+    paths(
+        probes::health,
+        probes::ready,
+        metrics::metrics,
+        routers::routers,
+        routers::reload,
+        status::status,
+        decisions::latest,
+        decisions::one,
+        data_document
+    )
 )]
 struct AdminPlane;
 

@@ -209,6 +209,18 @@ impl Snapshot {
         })
     }
 
+    /// USD per token of input and of output of a model.
+    pub(crate) fn price(&self, model_idx: usize) -> Option<(f64, f64)> {
+        let price = self.catalog.get(&self.router().models()[model_idx])?.price?;
+        Some((price.input_usd_per_mtok * 1e-6, price.output_usd_per_mtok * 1e-6))
+    }
+
+    /// The model that is best on average, by training's means.
+    pub(crate) fn best_single(&self) -> usize {
+        let statics = self.router().document().statics.iter().enumerate();
+        statics.max_by(|a, b| a.1.quality.total_cmp(&b.1.quality)).map_or(0, |(model_idx, _)| model_idx)
+    }
+
     /// The router.
     pub(crate) fn router(&self) -> &Router {
         self.policies[0].2.router()

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use pointsman::artifact::{
-    Artifact, CostHead, CostTarget, CurvePoint, DecisionRule, Dimensions, Document, Mode, Provenance, SCHEMA_VERSION,
-    StaticMeans, TaskProfile, TaskSource, Weights,
+    Artifact, CostHead, CostTarget, CurvePoint, DecisionRule, Dimensions, Document, ListPrice, Mode, Provenance,
+    SCHEMA_VERSION, StaticMeans, TaskProfile, TaskSource, Weights,
 };
 use pointsman::features::{FEATURE_VERSION, SURFACE_NAMES, SURFACE_SIGNALS};
 
@@ -44,7 +44,10 @@ pub(super) fn bytes(latencies: Latencies) -> Vec<u8> {
             default_lambda: Some(1.0),
         },
         costs: vec![CostHead { target: CostTarget::CostUsd, base_tokens: 1.0, tokens_per_char: 0.25 }; k],
-        prices: BTreeMap::new(),
+        prices: BTreeMap::from([(
+            MODELS[0].to_owned(),
+            ListPrice { input_usd_per_mtok: 1.0, output_usd_per_mtok: 2.0 },
+        )]),
         statics: [(0.7, 1e-4), (0.6, 2e-4), (0.9, 1e-2)]
             .map(|(quality, cost)| StaticMeans { quality, cost_usd: Some(cost), latency_ms: None, outcomes: 9 })
             .to_vec(),

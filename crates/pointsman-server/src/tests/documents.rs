@@ -15,10 +15,29 @@ fn each_plane_describes_itself() {
     let data = server.get("/openapi.json").json();
     assert_eq!(
         paths(&data),
-        ["/health", "/openapi.json", "/ready", "/v1/chat/completions", "/v1/models", "/v1/route", "/v1/route/batch"]
+        [
+            "/health",
+            "/openapi.json",
+            "/ready",
+            "/v1/chat/completions",
+            "/v1/feedback",
+            "/v1/models",
+            "/v1/route",
+            "/v1/route/batch"
+        ]
     );
     let admin = server.administer("GET", "/openapi.json").json();
-    let expected = ["/admin/v1/reload", "/admin/v1/routers", "/health", "/metrics", "/openapi.json", "/ready"];
+    let expected = [
+        "/admin/v1/decisions",
+        "/admin/v1/decisions/{id}",
+        "/admin/v1/reload",
+        "/admin/v1/routers",
+        "/admin/v1/status",
+        "/health",
+        "/metrics",
+        "/openapi.json",
+        "/ready",
+    ];
     assert_eq!(paths(&admin), expected);
     for path in paths(&data) {
         assert_ne!(server.get(path).status, 404, "{path}");

@@ -199,15 +199,22 @@ fn a_stream_cut_after_content_ends_with_an_error_and_without_done() {
     }
 }
 
+/// How often a target may be asked that always fails: three times, and on a machine that is slow once more every five seconds, to
+/// find out whether it is back.
+fn most_asked(started: Instant) -> usize {
+    3 + usize::try_from(started.elapsed().as_secs() / 5).expect("a short test")
+}
+
 #[test]
 fn a_target_that_fails_is_left_alone_and_then_tried_last() {
     let bad = Fake::new([Act::Hangup]);
     let good = Fake::new([completion("Hi")]);
     let server = serving(vec![bad.target("bad", CHEAP), good.target("good", CHEAP)]);
+    let started = Instant::now();
     for _ in 0..10 {
         assert_eq!(chat(&server, &asking(CHEAP, false)).status, 200);
     }
-    assert_eq!(bad.requests().len(), 3, "the circuit opens after three failures");
+    assert!((3..=most_asked(started)).contains(&bad.requests().len()), "the circuit opens after three failures");
     assert_eq!(good.requests().len(), 10);
 }
 
@@ -216,10 +223,11 @@ fn a_target_whose_streams_are_always_cut_is_left_alone_too() {
     let bad = Fake::new([Act::Cut(vec![delta("Hel")])]);
     let good = Fake::new([Act::Stream(vec![delta("Hi")])]);
     let server = serving(vec![bad.target("bad", CHEAP), good.target("good", CHEAP)]);
+    let started = Instant::now();
     for _ in 0..8 {
         assert_eq!(chat(&server, &asking(CHEAP, true)).status, 200);
     }
-    assert_eq!(bad.requests().len(), 3, "the circuit opens after three cut streams");
+    assert!((3..=most_asked(started)).contains(&bad.requests().len()), "the circuit opens after three cut streams");
 }
 
 #[test]

@@ -21,6 +21,7 @@ pub(crate) const ROUTER_VERSION: HeaderName = HeaderName::from_static("x-pointsm
 pub(crate) const CONFIG_VERSION: HeaderName = HeaderName::from_static("x-pointsman-config-version");
 
 pub(crate) const TARGET: HeaderName = HeaderName::from_static("x-pointsman-target");
+pub(crate) const COST_USD: HeaderName = HeaderName::from_static("x-pointsman-cost-usd");
 pub(crate) const ATTEMPTS: HeaderName = HeaderName::from_static("x-pointsman-attempts");
 
 const OBJECTIVE: &str = "x-pointsman-objective";
@@ -50,6 +51,8 @@ pub(crate) struct Hints {
     pub(crate) session_id: Option<String>,
     /// The trace that the request belongs to, in hex.
     pub(crate) trace_id: Option<String>,
+    /// Who asks, where there are tenants.
+    pub(crate) tenant: Option<Arc<str>>,
     /// Models that whoever asks may not use.
     pub(crate) denied: Arc<[String]>,
 }
@@ -61,11 +64,13 @@ impl Hints {
         if headers.get_all(CONTENT_ENCODING).iter().any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity")) {
             return Err(Error::UnsupportedEncoding);
         }
+        let admitted = head.extensions.get::<Admitted>();
         Ok(Self {
+            tenant: admitted.map(|admitted| Arc::clone(&admitted.name)),
             objective: headers.get(OBJECTIVE).map(objective).transpose()?,
             session_id: headers.get(SESSION).map(session).transpose()?,
             trace_id: headers.get("traceparent").and_then(trace_id),
-            denied: head.extensions.get::<Admitted>().map(|admitted| Arc::clone(&admitted.denied)).unwrap_or_default(),
+            denied: admitted.map(|admitted| Arc::clone(&admitted.denied)).unwrap_or_default(),
         })
     }
 }

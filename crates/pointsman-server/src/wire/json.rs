@@ -117,7 +117,7 @@ impl<'de> Deserialize<'de> for Length {
 }
 
 /// The kind of a JSON value: as much of it as an error tells.
-pub(super) fn kind(value: &Value) -> &'static str {
+pub(crate) fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",

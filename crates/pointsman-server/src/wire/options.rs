@@ -15,8 +15,8 @@ use crate::error::Error;
 use crate::nearest::nearest;
 
 /// All keys, for errors; a test holds them against the fields.
-pub(super) const KEYS: [&str; 7] =
-    ["objective", "max_cost_usd", "min_quality", "max_latency_ms", "allow", "deny", "context"];
+pub(super) const KEYS: [&str; 8] =
+    ["objective", "max_cost_usd", "min_quality", "max_latency_ms", "allow", "deny", "context", "prompt_id"];
 
 /// Most patterns in a list, and most bytes in one.
 const MOST_PATTERNS: usize = 256;
@@ -48,6 +48,9 @@ pub(crate) struct Options<'a> {
     #[serde(borrow)]
     #[schema(value_type = Option<BTreeMap<String, ScalarSchema>>)]
     pub(crate) context: Option<Context<'a>>,
+    /// Your own name of this prompt, kept with the decision: visible ASCII. Default: a keyed hash of the text.
+    #[schema(value_type = Option<String>, max_length = 128, pattern = "^[!-~]{1,128}$")]
+    pub(crate) prompt_id: Option<Cow<'a, str>>,
 }
 
 /// A name or λ.
@@ -216,6 +219,11 @@ impl Options<'_> {
                 return Err(Error::invalid(param, expected, "a number outside that"));
             }
         }
+        let is_name =
+            |id: &Cow<'_, str>| (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
+        if self.prompt_id.as_ref().is_some_and(|id| !is_name(id)) {
+            return Err(Error::invalid("pointsman.prompt_id", "1 to 128 visible ASCII characters", "others"));
+        }
         for (param, patterns) in [("pointsman.allow", &self.allow), ("pointsman.deny", &self.deny)] {
             let patterns = patterns.as_deref().unwrap_or_default();
             if patterns.len() > MOST_PATTERNS || patterns.iter().any(|pattern| pattern.len() > MOST_PATTERNS) {
@@ -241,6 +249,7 @@ impl Options<'_> {
             let (holds, expected) = match key.as_str() {
                 "objective" => (NamedObjective::deserialize(value).is_ok(), OBJECTIVES),
                 "allow" | "deny" => (Vec::<String>::deserialize(value).is_ok(), "an array of strings"),
+                "prompt_id" => (value.is_string(), "a string"),
                 "context" => (Context::deserialize(value).is_ok(), "an object of strings, numbers and booleans"),
                 _ => (value.is_number(), "a number"),
             };

@@ -190,6 +190,11 @@ impl<'b> Query<'b> {
         self.session_id.as_deref()
     }
 
+    /// The caller's own name of the prompt.
+    pub(crate) fn prompt_id(&self) -> Option<&str> {
+        self.pointsman.as_ref()?.prompt_id.as_deref()
+    }
+
     /// The turns of the conversation, oldest first.
     pub(crate) fn turns(&self) -> Vec<Turn<'_>> {
         match (&self.messages, &self.prompt) {

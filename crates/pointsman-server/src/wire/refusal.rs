@@ -76,6 +76,11 @@ impl Error {
         self.class().status
     }
 
+    /// Its stable code.
+    pub(crate) fn code(&self) -> &'static str {
+        self.class().code
+    }
+
     fn class(&self) -> Class {
         let invalid = |param: Option<&str>, code| Class {
             status: StatusCode::BAD_REQUEST,
@@ -101,6 +106,17 @@ impl Error {
             Self::Unauthorized => other(StatusCode::UNAUTHORIZED, "invalid_api_key"),
             Self::RateLimited { .. } => other(StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded"),
             Self::NoTargets => other(StatusCode::NOT_FOUND, "no_targets"),
+            Self::NoState => other(StatusCode::NOT_FOUND, "no_state"),
+            Self::NoDecision { .. } => Class {
+                param: Some("decision_id".to_owned()),
+                error_type: "not_found",
+                ..other(StatusCode::NOT_FOUND, "decision_not_found")
+            },
+            Self::KeyReused => Class {
+                param: Some("idempotency-key".to_owned()),
+                ..other(StatusCode::CONFLICT, "idempotency_key_reused")
+            },
+            Self::StateBusy => other(StatusCode::SERVICE_UNAVAILABLE, "state_busy"),
             Self::Upstream { outcome, .. } => match outcome {
                 UpstreamOutcome::RateLimited => other(StatusCode::TOO_MANY_REQUESTS, "upstream_rate_limited"),
                 UpstreamOutcome::CredentialsExhausted => {
@@ -118,6 +134,7 @@ impl Error {
             Self::Overloaded { .. } => other(StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
             Self::Draining => other(StatusCode::SERVICE_UNAVAILABLE, "shutting_down"),
             Self::Router(_)
+            | Self::State(_)
             | Self::NoRouter
             | Self::ConfigRead { .. }
             | Self::Config { .. }

@@ -1,0 +1,319 @@
+//! The thread that owns the connection: rows from a bounded queue, many to a transaction; questions in between.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, OptionalExtension, named_params, params};
+
+use crate::error::Error;
+use crate::key::PromptKey;
+use crate::record::{Decision, Feedback, Outcome};
+use crate::schema::{self, Place};
+
+/// Rows wait at most this long before they are written.
+pub const WINDOW: Duration = Duration::from_millis(100);
+
+/// Rows of one transaction at most.
+const BATCH: usize = 1_000;
+
+/// Rows and questions that may wait. A busy disk has five seconds of 10,000 decisions a second to come back.
+const QUEUE: usize = 50_000;
+
+/// How often old rows are looked for.
+const SWEEP: Duration = Duration::from_mins(10);
+
+/// Rows deleted at a time, so that a sweep holds nobody up for long.
+const SWEPT: u32 = 5_000;
+
+/// Microseconds of a day.
+const DAY_US: i64 = 86_400_000_000;
+
+/// How a ledger is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Where.
+    pub place: Place,
+    /// Days after which decisions and feedback are deleted; `None`: never.
+    pub retention_days: Option<u32>,
+    /// Decisions beyond which the oldest are deleted; `None`: no limit.
+    pub most_decisions: Option<u64>,
+}
+
+/// Takes the answer to a question, on the ledger's thread: it should only hand it on.
+pub type Reply<T> = Box<dyn FnOnce(T) + Send>;
+
+enum Message {
+    Decision(Box<Decision>),
+    Outcome(Box<Outcome>),
+    Spend { tenant: String, at_us: i64, usd: f64 },
+    Feedback(Box<Feedback>, Reply<Result<String, Error>>),
+    Ask(Box<dyn FnOnce(&Connection) + Send>),
+    Close,
+}
+
+/// A ledger that is being kept. Dropping it writes what is left and ends its thread.
+#[derive(Debug)]
+pub struct Ledger {
+    sender: SyncSender<Message>,
+    thread: Option<JoinHandle<()>>,
+    lost: Arc<AtomicU64>,
+    key: PromptKey,
+}
+
+impl Ledger {
+    /// Opens a ledger and starts its thread.
+    ///
+    /// # Errors
+    /// [`Error::Open`], [`Error::Foreign`], [`Error::Newer`].
+    pub fn open(settings: &Settings) -> Result<Self, Error> {
+        let (connection, key) = schema::open(&settings.place)?;
+        let (sender, receiver) = sync_channel(QUEUE);
+        let lost = Arc::new(AtomicU64::new(0));
+        let writer = Writer {
+            connection,
+            settings: settings.clone(),
+            lost: Arc::clone(&lost),
+            pending: Vec::new(),
+            swept: None,
+        };
+        let thread = std::thread::Builder::new().name("ledger".into()).spawn(move || writer.run(&receiver)).ok();
+        Ok(Self { sender, thread, lost, key })
+    }
+
+    /// The key of this ledger's prompts.
+    pub fn key(&self) -> &PromptKey {
+        &self.key
+    }
+
+    /// Records a decision; where the queue is full it is lost, and counted.
+    pub fn decide(&self, decision: Decision) {
+        self.send(Message::Decision(Box::new(decision)));
+    }
+
+    /// Records what came of a decision; where the queue is full it is lost, and counted.
+    pub fn settle(&self, outcome: Outcome) {
+        self.send(Message::Outcome(Box::new(outcome)));
+    }
+
+    /// Adds to what a tenant has spent on the day of `at_us`.
+    pub fn spend(&self, tenant: &str, at_us: i64, usd: f64) {
+        self.send(Message::Spend { tenant: tenant.to_owned(), at_us, usd });
+    }
+
+    /// Records feedback; `reply` has its identifier once it is on file: the same one again where the idempotency key was
+    /// seen before.
+    pub fn judge(&self, feedback: Feedback, reply: Reply<Result<String, Error>>) {
+        if let Err(TrySendError::Full(message) | TrySendError::Disconnected(message)) =
+            self.sender.try_send(Message::Feedback(Box::new(feedback), reply))
+            && let Message::Feedback(_, reply) = message
+        {
+            reply(Err(Error::Closed));
+        }
+    }
+
+    /// Asks something of the tables, behind everything recorded so far; the answer is lost where the queue is full.
+    pub fn ask(&self, question: impl FnOnce(&Connection) + Send + 'static) {
+        let _ = self.sender.try_send(Message::Ask(Box::new(question)));
+    }
+
+    /// Rows that could not be recorded.
+    pub fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    fn send(&self, message: Message) {
+        if self.sender.try_send(message).is_err() {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        let _ = self.sender.send(Message::Close);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Writer {
+    connection: Connection,
+    settings: Settings,
+    lost: Arc<AtomicU64>,
+    /// Rows that are not written yet.
+    pending: Vec<Message>,
+    swept: Option<Instant>,
+}
+
+impl Writer {
+    fn run(mut self, receiver: &Receiver<Message>) {
+        self.sweep();
+        let mut due: Option<Instant> = None;
+        loop {
+            let wait = due.map_or(SWEEP, |due| due.saturating_duration_since(Instant::now()));
+            match receiver.recv_timeout(wait) {
+                Ok(Message::Feedback(feedback, reply)) => {
+                    self.flush();
+                    due = None;
+                    reply(self.feedback(&feedback));
+                }
+                Ok(Message::Ask(question)) => {
+                    self.flush();
+                    due = None;
+                    question(&self.connection);
+                }
+                Ok(Message::Close) | Err(RecvTimeoutError::Disconnected) => {
+                    self.flush();
+                    let left = self.pending.len() as u64;
+                    self.lost.fetch_add(left, Ordering::Relaxed);
+                    // What is in the log goes into the file, which then can be copied alone.
+                    let _ = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+                    return;
+                }
+                Ok(row) => {
+                    self.pending.push(row);
+                    due = due.or_else(|| Some(Instant::now() + WINDOW));
+                    if self.pending.len() >= BATCH {
+                        self.flush();
+                        due = None;
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    self.flush();
+                    due = None;
+                }
+            }
+            if self.swept.is_none_or(|swept| swept.elapsed() >= SWEEP) {
+                self.sweep();
+            }
+        }
+    }
+
+    /// Writes what is pending. Where that fails it stays pending, up to a queue's length: a disk that was full may have
+    /// room again.
+    fn flush(&mut self) {
+        if self.pending.is_empty() {
+            return;
+        }
+        if write(&mut self.connection, &self.pending).is_ok() {
+            self.pending.clear();
+        } else if self.pending.len() > QUEUE {
+            self.lost.fetch_add(self.pending.len() as u64, Ordering::Relaxed);
+            self.pending.clear();
+        }
+    }
+
+    fn feedback(&mut self, feedback: &Feedback) -> Result<String, Error> {
+        let transaction = self.connection.transaction()?;
+        if let Some(key) = &feedback.idempotency_key {
+            let before = transaction
+                .query_row(
+                    "SELECT id, decision_id, metric, value FROM feedback WHERE ifnull(tenant, '') = ifnull(?1, '') AND \
+                     idempotency_key = ?2",
+                    params![feedback.tenant, key],
+                    |row| Ok((row.get(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?, row.get::<_, f64>(3)?)),
+                )
+                .optional()?;
+            if let Some((id, decision_id, metric, value)) = before {
+                let same = decision_id == feedback.decision_id
+                    && metric == feedback.metric
+                    && value.to_bits() == feedback.value.to_bits();
+                return if same { Ok(id) } else { Err(Error::KeyReused) };
+            }
+        }
+        let known = transaction
+            .query_row(
+                "SELECT 1 FROM decision WHERE id = ?1 AND tenant IS ?2",
+                params![feedback.decision_id, feedback.tenant],
+                |_| Ok(()),
+            )
+            .optional()?;
+        if known.is_none() {
+            return Err(Error::NoDecision { id: feedback.decision_id.clone() });
+        }
+        transaction.execute(
+            "INSERT INTO feedback VALUES (:id, :at, :decision, :tenant, :metric, :value, :tags, :key)",
+            named_params! {
+                ":id": feedback.id, ":at": feedback.at_us, ":decision": feedback.decision_id, ":tenant": feedback.tenant,
+                ":metric": feedback.metric, ":value": feedback.value, ":tags": feedback.tags, ":key": feedback.idempotency_key,
+            },
+        )?;
+        transaction.commit()?;
+        Ok(feedback.id.clone())
+    }
+
+    /// Deletes what is older than it may be, or beyond the number that is kept. A failure is the next sweep's business.
+    fn sweep(&mut self) {
+        self.swept = Some(Instant::now());
+        let Settings { retention_days, most_decisions, .. } = self.settings;
+        if let Some(days) = retention_days {
+            let oldest = now_us() - i64::from(days) * DAY_US;
+            let delete = "DELETE FROM decision WHERE id IN (SELECT id FROM decision WHERE at_us < ?1 LIMIT ?2)";
+            while self.connection.execute(delete, params![oldest, SWEPT]).is_ok_and(|deleted| deleted == SWEPT as usize)
+            {
+            }
+            let _ = self.connection.execute("DELETE FROM spend WHERE day < ?1", [oldest / DAY_US]);
+        }
+        if let Some(most) = most_decisions {
+            let most = i64::try_from(most).unwrap_or(i64::MAX);
+            let delete = "DELETE FROM decision WHERE at_us <= \
+                          (SELECT at_us FROM decision ORDER BY at_us DESC LIMIT 1 OFFSET ?1)";
+            let _ = self.connection.execute(delete, [most]);
+        }
+    }
+}
+
+fn now_us() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}
+
+fn write(connection: &mut Connection, rows: &[Message]) -> rusqlite::Result<()> {
+    let transaction = connection.transaction()?;
+    {
+        let mut decide = transaction.prepare_cached(
+            "INSERT OR IGNORE INTO decision (id, at_us, tenant, session, prompt_id, messages, context, route, reason, model, \
+             propensity, quality, cost_usd, baseline_cost_usd, router, config_version) VALUES (:id, :at, :tenant, :session, \
+             :prompt_id, :messages, :context, :route, :reason, :model, :propensity, :quality, :cost, :baseline, :router, :config)",
+        )?;
+        let mut settle = transaction.prepare_cached(
+            "UPDATE decision SET outcome = :outcome, target = :target, answered_by = :model, attempts = :attempts, \
+             input_tokens = :input, output_tokens = :output, actual_cost_usd = :cost, latency_ms = :latency, \
+             first_token_ms = :first WHERE id = :id",
+        )?;
+        let mut spend = transaction.prepare_cached(
+            "INSERT INTO spend VALUES (?1, ?2, ?3) ON CONFLICT (tenant, day) DO UPDATE SET usd = usd + excluded.usd",
+        )?;
+        for row in rows {
+            match row {
+                Message::Decision(decision) => {
+                    decide.execute(named_params! {
+                        ":id": decision.id, ":at": decision.at_us, ":tenant": decision.tenant, ":session": decision.session,
+                        ":prompt_id": decision.prompt_id, ":messages": decision.messages, ":context": decision.context,
+                        ":route": decision.route, ":reason": decision.reason, ":model": decision.model,
+                        ":propensity": decision.propensity, ":quality": decision.quality, ":cost": decision.cost_usd,
+                        ":baseline": decision.baseline_cost_usd, ":router": decision.router,
+                        ":config": i64::try_from(decision.config_version).unwrap_or(i64::MAX),
+                    })?;
+                }
+                Message::Outcome(outcome) => {
+                    settle.execute(named_params! {
+                        ":id": outcome.id, ":outcome": outcome.outcome, ":target": outcome.target, ":model": outcome.model,
+                        ":attempts": outcome.attempts, ":input": outcome.input_tokens, ":output": outcome.output_tokens,
+                        ":cost": outcome.cost_usd, ":latency": outcome.latency_ms, ":first": outcome.first_token_ms,
+                    })?;
+                }
+                Message::Spend { tenant, at_us, usd } => {
+                    spend.execute(params![tenant, at_us / DAY_US, usd])?;
+                }
+                // Never pending.
+                Message::Feedback(..) | Message::Ask(_) | Message::Close => {}
+            }
+        }
+    }
+    transaction.commit()
+}

@@ -1,0 +1,181 @@
+//! Decisions and what came of them, on their way to the ledger.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::http::HeaderValue;
+use pointsman::{ContextValue, Role, Turn};
+use pointsman_ledger::{Decision, Outcome};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::decide::Made;
+use crate::live::{Current, Live};
+use crate::state::now_us;
+use crate::tally::Expected;
+use crate::targets::Target;
+use crate::upstream::sse::Event;
+use crate::wire::headers::Hints;
+use crate::wire::query::Query;
+
+/// Counts a decision, and records it where there is state; gives what it is expected to cost.
+pub(super) fn decided(
+    live: &Live,
+    current: &Current,
+    hints: &Hints,
+    query: &Query<'_>,
+    made: &Made<'_>,
+    id: &str,
+) -> Expected {
+    live.tally.decided();
+    let snapshot = &current.snapshot;
+    let ranked = |model_idx: usize| made.plan.ranked.iter().find(|entry| entry.model_idx == model_idx);
+    let cost = |model_idx| ranked(model_idx).map(|entry| entry.cost_usd).filter(|cost| cost.is_finite());
+    let expected = Expected { cost_usd: cost(made.plan.model_idx), baseline_usd: cost(snapshot.best_single()) };
+    let Some(state) = &live.state else { return expected };
+    let turns = made.turns.iter().map(|turn| (role(turn.role), turn.text));
+    state.ledger.decide(Decision {
+        id: id.to_owned(),
+        at_us: now_us(),
+        tenant: hints.tenant.as_deref().map(str::to_owned),
+        session: query.session_id().or(hints.session_id.as_deref()).map(str::to_owned),
+        prompt_id: query.prompt_id().map_or_else(|| state.ledger.key().id(turns), str::to_owned),
+        messages: state.stores_prompts.then(|| messages(made.turns)),
+        context: context(made.context),
+        route: made.selection.route.to_owned(),
+        reason: made.plan.reason.to_owned(),
+        model: snapshot.router().models()[made.plan.model_idx].clone(),
+        // The router decides without chance.
+        propensity: 1.0,
+        quality: ranked(made.plan.model_idx).map(|entry| entry.quality),
+        cost_usd: expected.cost_usd,
+        baseline_cost_usd: expected.baseline_usd,
+        router: snapshot.version().to_owned(),
+        config_version: snapshot.config_version(),
+    });
+    expected
+}
+
+fn role(role: Role) -> &'static str {
+    match role {
+        Role::System => "system",
+        Role::User => "user",
+        Role::Assistant => "assistant",
+        Role::Tool => "tool",
+    }
+}
+
+fn messages(turns: &[Turn<'_>]) -> String {
+    let message = |turn: &Turn<'_>| json!({ "role": role(turn.role), "content": turn.text });
+    turns.iter().map(message).collect::<Value>().to_string()
+}
+
+fn context(context: &[(&str, ContextValue<'_>)]) -> Option<String> {
+    let value = |value: &ContextValue<'_>| match value {
+        ContextValue::Text(text) => json!(text),
+        ContextValue::Number(number) => json!(number),
+        ContextValue::Bool(flag) => json!(flag),
+    };
+    let object: serde_json::Map<String, Value> =
+        context.iter().map(|(name, given)| ((*name).to_owned(), value(given))).collect();
+    (!object.is_empty()).then(|| Value::from(object).to_string())
+}
+
+/// A decision that is being carried out. However that ends, the ledger hears of it: where it is dropped before it was
+/// finished, the client has left.
+#[derive(Debug)]
+pub(super) struct Errand {
+    live: Arc<Live>,
+    started: Instant,
+    /// USD per token of input and of output, of the model that answers.
+    price: Option<(f64, f64)>,
+    expected: Expected,
+    outcome: Outcome,
+    is_settled: bool,
+}
+
+impl Errand {
+    /// One that begins.
+    pub(super) fn new(live: &Arc<Live>, decision_id: &str, expected: Expected, started: Instant) -> Self {
+        let outcome = Outcome { id: decision_id.to_owned(), outcome: "left".into(), ..Outcome::default() };
+        Self { live: Arc::clone(live), started, price: None, expected, outcome, is_settled: false }
+    }
+
+    /// Notes who answers.
+    pub(super) fn answered_by(&mut self, current: &Current, target: &Target, attempts: usize) {
+        self.price = current.snapshot.price(target.model_idx);
+        self.outcome.target = Some(target.name.clone());
+        self.outcome.model = Some(current.snapshot.router().models()[target.model_idx].clone());
+        self.outcome.attempts = u32::try_from(attempts).unwrap_or(u32::MAX);
+    }
+
+    /// Notes that a stream has begun to say something.
+    pub(super) fn first_token(&mut self) {
+        self.outcome.first_token_ms = Some(self.started.elapsed().as_secs_f64() * 1e3);
+    }
+
+    /// Looks for the target's count of tokens in an answer, or a part of one.
+    pub(super) fn saw(&mut self, json: &[u8]) {
+        #[derive(Deserialize)]
+        struct Counted {
+            usage: Option<Usage>,
+        }
+        #[derive(Deserialize)]
+        struct Usage {
+            prompt_tokens: Option<u32>,
+            completion_tokens: Option<u32>,
+        }
+        // Most parts of a stream have none, and are not worth a parser's time.
+        if !json.windows(b"\"usage\"".len()).any(|window| window == b"\"usage\"") {
+            return;
+        }
+        let Ok(Counted { usage: Some(usage) }) = serde_json::from_slice(json) else { return };
+        let Outcome { input_tokens, output_tokens, cost_usd, .. } = &mut self.outcome;
+        (*input_tokens, *output_tokens) = (usage.prompt_tokens, usage.completion_tokens);
+        if let (Some(input), Some(output), Some((input_usd, output_usd))) = (*input_tokens, *output_tokens, self.price)
+        {
+            *cost_usd = Some(f64::from(input) * input_usd + f64::from(output) * output_usd);
+        }
+    }
+
+    /// The same of an event of a stream.
+    pub(super) fn saw_event(&mut self, event: &Event) {
+        // What stands behind `data:`, which is all of it but for comments and names of events.
+        let bytes = event.bytes();
+        if let Some(start) = bytes.iter().position(|byte| *byte == b'{') {
+            let end = bytes.iter().rposition(|byte| *byte == b'}').map_or(start, |end| end + 1);
+            self.saw(&bytes[start..end.max(start)]);
+        }
+    }
+
+    /// What it cost, as a header's value.
+    pub(super) fn cost_header(&self) -> Option<HeaderValue> {
+        let cost = self.outcome.cost_usd?;
+        HeaderValue::try_from(format!("{cost:.9}")).ok()
+    }
+
+    /// Ends it.
+    pub(super) fn settle(mut self, outcome: &str) {
+        outcome.clone_into(&mut self.outcome.outcome);
+        self.report();
+    }
+
+    fn report(&mut self) {
+        self.is_settled = true;
+        if self.outcome.outcome == "answered" {
+            self.live.tally.answered(self.expected, self.outcome.cost_usd);
+        }
+        if let Some(state) = &self.live.state {
+            self.outcome.latency_ms = Some(self.started.elapsed().as_secs_f64() * 1e3);
+            state.ledger.settle(std::mem::take(&mut self.outcome));
+        }
+    }
+}
+
+impl Drop for Errand {
+    fn drop(&mut self) {
+        if !self.is_settled {
+            self.report();
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! `GET /` and `GET /admin/v1/status`: how the service fares, for people and for machines.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
+use pointsman_ledger::{Timing, Told};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::error::Error;
+use crate::live::Live;
+use crate::state::now_us;
+use crate::targets::health::Standing;
+use crate::wire::refusal::Refusal;
+
+/// The page; it has no part that comes from elsewhere.
+const PAGE: &str = include_str!("status.html");
+
+/// Nothing may be fetched but the page's own data.
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; \
+                      img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// Of how far back a target's times are told, and of how many requests at most.
+const TIMED_US: i64 = 5 * 60 * 1_000_000;
+const MOST_TIMED: u32 = 2_000;
+
+/// Decisions that are shown.
+const SHOWN: u32 = 25;
+
+/// How the service fares.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Status)]
+pub(crate) struct Status {
+    /// `sha256:` and the identity of the artifact that decides.
+    router_version: String,
+    /// 1 at the start, one more with every reload.
+    config_version: u64,
+    /// Seconds since the start.
+    uptime_s: f64,
+    /// Whether it is on its way out.
+    draining: bool,
+    /// Where decisions are kept: `file`, `memory` or `off`.
+    state: &'static str,
+    /// Since the start.
+    decisions: u64,
+    /// Since the start, by a target.
+    answered: u64,
+    /// USD for those answers whose comparison is known.
+    cost_usd: f64,
+    /// USD that the model that is best on average was expected to cost for the same ones.
+    always_best_usd: f64,
+    /// The model that is best on average.
+    best_model: String,
+    /// Decisions of the last five minutes at most, by model: share of calls.
+    #[schema(value_type = Object)]
+    traffic: BTreeMap<String, f64>,
+    targets: Vec<TargetStatus>,
+    /// The latest decisions, the last one first; no texts.
+    #[schema(value_type = Vec<Object>)]
+    recent: Vec<Told>,
+}
+
+/// How a target fares.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct TargetStatus {
+    name: String,
+    model: String,
+    /// `well`, `probe`: the next call finds out; or `down`.
+    standing: &'static str,
+    /// Calls on their way.
+    in_flight: usize,
+    /// Requests of the last five minutes that it answered, of the latest 2,000 at most.
+    answered: usize,
+    /// Of those, cut short.
+    cut: usize,
+    /// Milliseconds to the end of an answer.
+    #[schema(required)]
+    p50_ms: Option<f64>,
+    /// Milliseconds to the end of an answer.
+    #[schema(required)]
+    p99_ms: Option<f64>,
+    /// Milliseconds to the first content of a stream.
+    #[schema(required)]
+    first_token_p50_ms: Option<f64>,
+}
+
+/// The page.
+pub(crate) async fn page() -> Response {
+    let headers =
+        [(CONTENT_TYPE, "text/html; charset=utf-8"), (CONTENT_SECURITY_POLICY, POLICY), (CACHE_CONTROL, "no-store")];
+    (headers, PAGE).into_response()
+}
+
+#[utoipa::path(
+    get, path = "/admin/v1/status", tag = "operations", operation_id = "status",
+    summary = "How the service fares; `/` shows it as a page",
+    responses(
+        (status = 200, description = "Now", body = Status),
+        (status = 503, description = "The ledger is busy", body = Refusal),
+    )
+)]
+pub(crate) async fn status(State(live): State<Arc<Live>>) -> Result<Response, Error> {
+    let current = live.current();
+    let (timings, recent) = match &live.state {
+        None => (Vec::new(), Vec::new()),
+        Some(state) => {
+            let since = now_us() - TIMED_US;
+            let told = state.ask(move |connection| {
+                Ok((Timing::latest(connection, since, MOST_TIMED)?, Told::latest(connection, MOST_TIMED)?))
+            });
+            told.await?
+        }
+    };
+    let since = now_us() - TIMED_US;
+    let mut traffic: BTreeMap<String, f64> = BTreeMap::new();
+    let lately: Vec<&Told> = recent.iter().filter(|told| told.decision.at_us >= since).collect();
+    for told in &lately {
+        *traffic.entry(told.decision.model.clone()).or_default() += 1.0 / lately.len() as f64;
+    }
+    let snapshot = &current.snapshot;
+    let models = snapshot.router().models();
+    let now = Instant::now();
+    let targets = current.targets.iter().map(|target| {
+        let of = || timings.iter().filter(|timing| timing.target == target.name);
+        let whole: Vec<f64> =
+            of().filter(|timing| timing.outcome == "answered").map(|timing| timing.latency_ms).collect();
+        TargetStatus {
+            name: target.name.clone(),
+            model: models[target.model_idx].clone(),
+            standing: match target.standing(now) {
+                Standing::Well => "well",
+                Standing::Probe => "probe",
+                Standing::Down => "down",
+            },
+            in_flight: target.in_flight(),
+            answered: of().count(),
+            cut: of().filter(|timing| timing.outcome == "cut").count(),
+            p50_ms: quantile(whole.clone(), 0.5),
+            p99_ms: quantile(whole, 0.99),
+            first_token_p50_ms: quantile(of().filter_map(|timing| timing.first_token_ms).collect(), 0.5),
+        }
+    });
+    let targets = targets.collect();
+    let sums = live.tally.sums();
+    let status = Status {
+        router_version: snapshot.version().to_owned(),
+        config_version: snapshot.config_version(),
+        uptime_s: live.started.elapsed().as_secs_f64(),
+        draining: live.is_draining(),
+        state: live.state.as_ref().map_or("off", |state| state.kept),
+        decisions: sums.decisions,
+        answered: sums.answered,
+        cost_usd: sums.cost_usd,
+        always_best_usd: sums.baseline_usd,
+        best_model: models[snapshot.best_single()].clone(),
+        traffic,
+        targets,
+        recent: recent.into_iter().take(SHOWN as usize).collect(),
+    };
+    Ok(Json(status).into_response())
+}
+
+/// The value that a share of all does not exceed.
+fn quantile(mut values: Vec<f64>, share: f64) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a place within the list")]
+    let place = (values.len().max(1) as f64 * share).ceil() as usize;
+    values.get(place.max(1) - 1).copied()
+}
