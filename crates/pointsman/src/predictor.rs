@@ -12,7 +12,7 @@ use crate::features::{Features, MAIN_TURN_WEIGHT};
 use crate::forest::Forest;
 use crate::kernels::dispatch::{Kernel, widest};
 use crate::kernels::{add_row, add_scaled, affine, dot, squared_distance};
-use crate::math::{exp, ln, sigmoid, softmax};
+use crate::math::{LANES, exp, exp_lanes, ln, sigmoid, softmax};
 use crate::vocabulary::Vocabulary;
 
 /// Standardised surface signals are held within ± this many standard deviations, so that one odd prompt
@@ -280,25 +280,32 @@ impl Predictor {
         // The regressions see surface and posterior, and a 1 for the bias.
         let width = out.surface.len() + out.tasks.len();
         let x = &out.signals[..width];
-        let value =
-            |row: &[f32], least: f64| exp(f64::from(dot(&row[..width], x) + row[width]).clamp(least, 30.0)) as f32;
+        let exponent = |row: &[f32], least: f64| f64::from(dot(&row[..width], x) + row[width]).clamp(least, 30.0);
         out.input_tokens.clear();
         out.output_tokens.clear();
         out.direct_cost_usd.clear();
         out.latency_ms.clear();
-        for (head, row) in self.document.costs.iter().zip(self.weights.cost_weight.chunks_exact(width + 1)) {
-            let tokens = head.base_tokens + head.tokens_per_char * features.chars as f64;
-            out.input_tokens.push(tokens.max(0.0) as f32);
-            let value = value(row, -60.0);
-            let (output_tokens, cost) = match head.target {
-                CostTarget::OutputTokens => (value, f32::NAN),
-                CostTarget::CostUsd => (f32::NAN, value),
-                CostTarget::Unknown => (f32::NAN, f32::NAN),
-            };
-            out.output_tokens.push(output_tokens);
-            out.direct_cost_usd.push(cost);
+        let rows = self.weights.cost_weight.chunks((width + 1) * LANES);
+        for (heads, rows) in self.document.costs.chunks(LANES).zip(rows) {
+            let mut exponents = [0.0; LANES];
+            for (place, row) in exponents.iter_mut().zip(rows.chunks_exact(width + 1)) {
+                *place = exponent(row, -60.0);
+            }
+            for (head, value) in heads.iter().zip(exp_lanes(exponents)) {
+                let value = value as f32;
+                let tokens = head.base_tokens + head.tokens_per_char * features.chars as f64;
+                out.input_tokens.push(tokens.max(0.0) as f32);
+                let (output_tokens, cost) = match head.target {
+                    CostTarget::OutputTokens => (value, f32::NAN),
+                    CostTarget::CostUsd => (f32::NAN, value),
+                    CostTarget::Unknown => (f32::NAN, f32::NAN),
+                };
+                out.output_tokens.push(output_tokens);
+                out.direct_cost_usd.push(cost);
+            }
         }
-        out.latency_ms.extend(self.weights.latency_weight.chunks_exact(width + 1).map(|row| value(row, -30.0)));
+        let latencies = self.weights.latency_weight.chunks_exact(width + 1);
+        out.latency_ms.extend(latencies.map(|row| exp(exponent(row, -30.0)) as f32));
     }
 }
 
