@@ -12,7 +12,7 @@ use serde::Deserialize;
 use crate::error::Error;
 use crate::settings::Settings;
 use crate::state::StateSettings;
-use crate::targets::{TargetSettings, Timeouts};
+use crate::targets::{TargetPrice, TargetSettings, Timeouts};
 use crate::tenants::TenantSettings;
 
 /// Where state is kept unless the configuration says otherwise, beside it.
@@ -85,6 +85,24 @@ pub struct TargetSection {
     /// Times.
     #[serde(default)]
     pub timeouts: TimeoutsSection,
+    /// Where it is.
+    pub region: Option<String>,
+    /// What it can do beside text: `tools`, `vision`, `json`.
+    pub capabilities: Option<Vec<String>>,
+    /// Tokens that fit.
+    pub context_length: Option<u32>,
+    /// What it asks.
+    pub price: Option<PriceSection>,
+}
+
+/// `price` of a target, in USD per million tokens.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PriceSection {
+    /// Of a request.
+    pub input_usd_per_mtok: f64,
+    /// Of an answer.
+    pub output_usd_per_mtok: f64,
 }
 
 /// `timeouts` of a target, in milliseconds.
@@ -275,7 +293,7 @@ impl TenantSection {
 
 impl TargetSection {
     fn into_settings(self) -> Result<TargetSettings, Error> {
-        let Self { name, model, base_url, upstream_model, api_key_env, timeouts: given } = self;
+        let Self { name, model, base_url, upstream_model, api_key_env, timeouts: given, .. } = self;
         let key = |variable: String| {
             std::env::var(&variable).map_err(|_| {
                 Error::target(&name, "api_key_env", "the name of an environment variable that is set", &variable)
@@ -287,7 +305,20 @@ impl TargetSection {
         set(&mut timeouts.first_token, given.first_token_ms.map(Duration::from_millis));
         set(&mut timeouts.idle, given.idle_ms.map(Duration::from_millis));
         set(&mut timeouts.total, given.total_ms.map(Duration::from_millis));
-        Ok(TargetSettings { name, model, base_url, upstream_model, api_key, timeouts })
+        let price = self.price.map(|price| TargetPrice {
+            input_usd_per_mtok: price.input_usd_per_mtok,
+            output_usd_per_mtok: price.output_usd_per_mtok,
+        });
+        Ok(TargetSettings {
+            upstream_model,
+            api_key,
+            timeouts,
+            region: self.region,
+            capabilities: self.capabilities,
+            context_length: self.context_length,
+            price,
+            ..TargetSettings::new(name, model, base_url)
+        })
     }
 }
 

@@ -111,12 +111,6 @@ pub enum Error {
         /// All that exist.
         known: String,
     },
-    /// A field of the body asks for what this server does not do; passing over it would change what was asked.
-    #[error("{param}: not supported by this server")]
-    Unsupported {
-        /// The field.
-        param: &'static str,
-    },
     /// Two fields contradict each other.
     #[error("{param}: not together with {other}")]
     Contradiction {
@@ -182,9 +176,12 @@ pub enum Error {
     /// No target is configured.
     #[error("no target is configured: this server decides where to send requests, and sends none")]
     NoTargets,
-    /// None of the models that may answer has a target.
-    #[error("no target reaches a model that may answer this request")]
-    NoTargetForModel,
+    /// None of the models that may answer has a target that this request may reach.
+    #[error("no target that this request may reach has a model that may answer it: {}", excluded_by.join(", "))]
+    NoTarget {
+        /// What keeps it from those that there are; `targets` where there is none.
+        excluded_by: Vec<&'static str>,
+    },
     /// Every target that could be tried failed.
     #[error("{}", upstream_message(*outcome))]
     Upstream {

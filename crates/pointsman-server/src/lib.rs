@@ -68,5 +68,5 @@ pub use error::{Error, UpstreamOutcome};
 pub use net::server::{Listening, Reloader, Server};
 pub use settings::Settings;
 pub use state::StateSettings;
-pub use targets::{TargetSettings, Timeouts};
+pub use targets::{TargetPrice, TargetSettings, Timeouts};
 pub use tenants::TenantSettings;

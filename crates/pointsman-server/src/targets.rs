@@ -4,9 +4,10 @@
 //! anybody: `upstream` does, and reports what became of it.
 
 pub(crate) mod health;
+pub(crate) mod wish;
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::http::uri::{Authority, PathAndQuery, Scheme};
@@ -15,9 +16,11 @@ use axum::http::{HeaderValue, Uri};
 use crate::error::Error;
 use crate::upstream::client::{Client, Trust};
 use health::{Health, Standing};
+use pointsman::Capabilities;
+use wish::{Sort, Wish, barred};
 
 /// A target as configured; [`Settings::targets`](crate::Settings::targets).
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq)]
 pub struct TargetSettings {
     /// Unique; in replies, logs and metrics.
     pub name: String,
@@ -31,6 +34,41 @@ pub struct TargetSettings {
     pub api_key: Option<String>,
     /// Times.
     pub timeouts: Timeouts,
+    /// Where it is, such as `eu`; default: not said.
+    pub region: Option<String>,
+    /// What it can do: `tools`, `vision`, `json`. Requests that need something else never reach it. Default: everything.
+    pub capabilities: Option<Vec<String>>,
+    /// Tokens that fit, request and answer; longer requests never reach it. Default: any number.
+    pub context_length: Option<u32>,
+    /// What it asks, where that is not what the router's catalogue says of the model.
+    pub price: Option<TargetPrice>,
+}
+
+impl TargetSettings {
+    /// A target of this name that reaches this model here, with the defaults.
+    pub fn new(name: impl Into<String>, model: impl Into<String>, base_url: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            model: model.into(),
+            base_url: base_url.into(),
+            upstream_model: None,
+            api_key: None,
+            timeouts: Timeouts::default(),
+            region: None,
+            capabilities: None,
+            context_length: None,
+            price: None,
+        }
+    }
+}
+
+/// What a target asks.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TargetPrice {
+    /// USD per million tokens of a request.
+    pub input_usd_per_mtok: f64,
+    /// USD per million tokens of an answer.
+    pub output_usd_per_mtok: f64,
 }
 
 /// How long a target may take.
@@ -87,8 +125,14 @@ pub(crate) struct Target {
     authority: Authority,
     /// Path of the base, without a slash at the end.
     base_path: String,
+    region: Option<String>,
+    capabilities: Option<Capabilities>,
+    context_length: Option<u32>,
+    pub(crate) price: Option<TargetPrice>,
     health: Mutex<Health>,
     in_flight: AtomicUsize,
+    /// Milliseconds to an answer of late, as the bits of an `f64`: quick to rise, slow to fall.
+    latency: AtomicU64,
 }
 
 /// All targets, validated against a router's models.
@@ -146,18 +190,58 @@ impl Targets {
         self.by_model.get(model_idx).into_iter().flatten().map(|position| self.all[*position].name.as_str())
     }
 
-    /// The targets of a ranked list of models, in the order in which to try them: by rank; within a model those that are
-    /// well first, of those the least busy; what is known to be down comes last of all, for trying it beats refusing.
-    pub(crate) fn in_order(&self, ranked: &[usize], now: Instant) -> Vec<&Target> {
-        let mut order: Vec<(Standing, usize, usize, &Target)> = Vec::new();
-        for (rank, model_idx) in ranked.iter().enumerate() {
+    /// The targets of a ranked list of models, each with the tokens expected of the request, in the order in which to try them: by
+    /// rank; within a model those the request wishes first, those that are well, and of those the one that is soonest done by
+    /// the latency of late and the calls on their way (peak EWMA); what is known to be down comes last of all, for trying it
+    /// beats refusing. Whom the request may not reach is not among them.
+    pub(crate) fn in_order(&self, ranked: &[(usize, f32)], wish: &Wish, now: Instant) -> Vec<&Target> {
+        let mut order: Vec<(Place, &Target)> = Vec::new();
+        for (rank, (model_idx, tokens)) in ranked.iter().enumerate() {
             for position in self.by_model.get(*model_idx).into_iter().flatten() {
                 let target = &self.all[*position];
-                order.push((target.standing(now), rank, target.in_flight.load(Ordering::Relaxed), target));
+                if target.barred(wish, *tokens).is_none() {
+                    order.push((target.place(rank, wish, now), target));
+                }
             }
         }
-        order.sort_by_key(|(standing, rank, busy, _)| (*standing == Standing::Down, *rank, *standing, *busy));
-        order.into_iter().map(|(.., target)| target).collect()
+        order.sort_by(|(a, _), (b, _)| {
+            a.key()
+                .cmp(&b.key())
+                .then(a.wished.total_cmp(&b.wished))
+                .then(a.standing.cmp(&b.standing))
+                .then(a.load.total_cmp(&b.load))
+        });
+        order.into_iter().map(|(_, target)| target).collect()
+    }
+
+    /// Whether a request may reach a target of a model; what keeps it from each, where it reaches none.
+    pub(crate) fn reaches(&self, model_idx: usize, tokens: f32, wish: &Wish) -> Result<(), Vec<&'static str>> {
+        let mut barred = Vec::new();
+        for position in self.by_model.get(model_idx).into_iter().flatten() {
+            match self.all[*position].barred(wish, tokens) {
+                None => return Ok(()),
+                Some(reason) => barred.push(reason),
+            }
+        }
+        Err(barred)
+    }
+}
+
+/// Where a target stands in the order, and why.
+struct Place {
+    is_down: bool,
+    rank: usize,
+    /// Among those that the request names first.
+    named: usize,
+    /// By what the request sorts; 0 where it does not.
+    wished: f64,
+    standing: Standing,
+    load: f64,
+}
+
+impl Place {
+    fn key(&self) -> (bool, usize, usize) {
+        (self.is_down, self.rank, self.named)
     }
 }
 
@@ -166,7 +250,7 @@ const BASE: &str = "http:// or https:// with a host, and perhaps a path";
 
 impl Target {
     fn new(settings: &TargetSettings, models: &[String], trust: &Trust) -> Result<Self, Error> {
-        let TargetSettings { name, model, base_url, upstream_model, api_key, timeouts } = settings;
+        let TargetSettings { name, model, base_url, upstream_model, api_key, timeouts, .. } = settings;
         let bad = |field, expected, got: &str| Error::target(name, field, expected, got);
         let name_header = HeaderValue::from_str(name).ok().filter(|_| !name.is_empty() && name.len() <= 128);
         let name_header = name_header.ok_or_else(|| bad("name", "1 to 128 visible characters", name))?;
@@ -201,7 +285,39 @@ impl Target {
                 return Err(bad(field, "a time above 0", "0"));
             }
         }
+        let price = settings.price;
+        if price.is_some_and(|price| {
+            [price.input_usd_per_mtok, price.output_usd_per_mtok].iter().any(|usd| !(*usd >= 0.0 && usd.is_finite()))
+        }) {
+            return Err(bad("price", "0 or more USD per million tokens", "a number outside that"));
+        }
+        if settings.region.as_ref().is_some_and(|region| !is_region(region)) {
+            return Err(bad(
+                "region",
+                "1 to 64 visible ASCII characters",
+                settings.region.as_deref().unwrap_or_default(),
+            ));
+        }
+        let mut capabilities = None;
+        for able in settings.capabilities.iter().flatten() {
+            let known: &mut Capabilities = capabilities.get_or_insert_default();
+            match able.as_str() {
+                "tools" => known.tools = true,
+                "vision" => known.vision = true,
+                "json" => known.json = true,
+                _ => return Err(bad("capabilities", "tools, vision, json", able)),
+            }
+        }
+        // An empty list says that it can do nothing beside text.
+        if settings.capabilities.is_some() {
+            capabilities.get_or_insert_default();
+        }
         Ok(Self {
+            region: settings.region.clone(),
+            capabilities,
+            context_length: settings.context_length,
+            price,
+            latency: AtomicU64::new(0),
             position: 0,
             name: name.clone(),
             name_header,
@@ -234,6 +350,64 @@ impl Target {
         self.health().standing(now)
     }
 
+    /// What keeps a request of so many tokens from this target.
+    fn barred(&self, wish: &Wish, tokens: f32) -> Option<&'static str> {
+        let above = |price: f64, most: Option<f64>| most.is_some_and(|most| price > most);
+        let most = wish.max_price;
+        let is_limited = most.input_usd_per_mtok.is_some() || most.output_usd_per_mtok.is_some();
+        let is_dear = match self.price {
+            Some(price) => {
+                above(price.input_usd_per_mtok, most.input_usd_per_mtok)
+                    || above(price.output_usd_per_mtok, most.output_usd_per_mtok)
+            }
+            None => is_limited,
+        };
+        if self.capabilities.is_some_and(|able| !able.cover(wish.needs)) {
+            Some(barred::CAPABILITIES)
+        } else if self.context_length.is_some_and(|length| f64::from(tokens) > f64::from(length)) {
+            Some(barred::CONTEXT_LENGTH)
+        } else if wish.region.is_some() && wish.region != self.region {
+            Some(barred::REGION)
+        } else if !wish.only.is_empty() && !wish.only.contains(&self.name) {
+            Some(barred::ONLY)
+        } else if wish.ignore.contains(&self.name) {
+            Some(barred::IGNORE)
+        } else if is_dear {
+            Some(barred::MAX_PRICE)
+        } else {
+            None
+        }
+    }
+
+    fn place(&self, rank: usize, wish: &Wish, now: Instant) -> Place {
+        let standing = self.standing(now);
+        let named = wish.order.iter().position(|name| *name == self.name).unwrap_or(wish.order.len());
+        let price = self.price.map_or(f64::INFINITY, |price| price.input_usd_per_mtok + price.output_usd_per_mtok);
+        let latency = f64::from_bits(self.latency.load(Ordering::Relaxed));
+        Place {
+            is_down: standing == Standing::Down,
+            rank,
+            named,
+            wished: match wish.sort {
+                None => 0.0,
+                Some(Sort::Price) => price,
+                Some(Sort::Latency) => latency,
+            },
+            standing,
+            // One that was never asked counts as quick: somebody has to find out.
+            load: (latency + 1.0) * (self.in_flight() + 1) as f64,
+        }
+    }
+
+    /// Notes how long an answer took, to its end or to its first content.
+    pub(crate) fn took(&self, time: Duration) {
+        let now = time.as_secs_f64() * 1e3;
+        let before = f64::from_bits(self.latency.load(Ordering::Relaxed));
+        // A lost update is one answer less in a mean.
+        let mean = if now > before { now } else { before + PEAK_DECAY * (now - before) };
+        self.latency.store(mean.to_bits(), Ordering::Relaxed);
+    }
+
     /// Notes what became of a call.
     pub(crate) fn report(&self, report: health::Report, now: Instant) {
         self.health().note(report, now);
@@ -255,6 +429,14 @@ impl Target {
         // Nothing is left half changed by a panic.
         self.health.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+}
+
+/// Share of the way that the latency of late goes towards a quicker answer.
+const PEAK_DECAY: f64 = 0.3;
+
+/// Whether a text can name a region.
+pub(crate) fn is_region(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// A call on its way.

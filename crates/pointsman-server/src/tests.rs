@@ -16,3 +16,4 @@ mod shutdown;
 mod state;
 mod tenants;
 mod texts;
+mod wishes;

@@ -6,5 +6,6 @@ pub(crate) mod headers;
 pub(crate) mod json;
 pub(crate) mod models;
 pub(crate) mod options;
+pub(crate) mod provider;
 pub(crate) mod query;
 pub(crate) mod refusal;

@@ -23,7 +23,21 @@ const SECTIONS: [(&str, &[&str]); 6] = [
     ("log", &["format", "level", "prompts"]),
     ("state", &["path", "retention_days", "most_decisions"]),
     ("tenants", &["name", "key_sha256", "models", "requests_per_minute"]),
-    ("targets", &["name", "model", "base_url", "upstream_model", "api_key_env", "timeouts"]),
+    (
+        "targets",
+        &[
+            "name",
+            "model",
+            "base_url",
+            "upstream_model",
+            "api_key_env",
+            "timeouts",
+            "region",
+            "capabilities",
+            "context_length",
+            "price",
+        ],
+    ),
 ];
 
 /// Sections of the gateway. To pass over one would change what was asked.

@@ -28,6 +28,7 @@ use crate::routing::snapshot::Wanted;
 use crate::tally::Expected;
 use crate::targets::Target;
 use crate::targets::health::Report;
+use crate::targets::wish::Wish;
 use crate::upstream::sse::Says;
 use crate::upstream::{self, Answer, Call, Failure, Stream};
 use crate::wire::forward::Forward;
@@ -51,7 +52,7 @@ const LONGEST: Duration = Duration::from_mins(15);
     summary = "A decision, carried out",
     description = "OpenAI's chat completion. `model` is `auto`, an objective, or a model; the request goes to a target of the \
         chosen model and, where that fails before it has said anything, to the next best. All fields but `pointsman`, \
-        `session_id` and `context` reach the target as they are, `model` with the target's own name.",
+        `session_id`, `context`, `models` and `provider` reach the target as they are, `model` with the target's own name.",
     request_body(content = Query<'static>, content_type = "application/json"),
     responses(
         (status = 200, description = "The target's answer as it came: JSON, or a stream of events", body = Object, headers(
@@ -139,8 +140,9 @@ struct Chosen {
     reason: &'static str,
     elapsed_us: u64,
     expected: Expected,
-    /// Models that may answer, best first.
-    ranked: Vec<usize>,
+    /// Models that may answer, best first, each with the tokens expected of the request.
+    ranked: Vec<(usize, f32)>,
+    wish: Wish,
 }
 
 /// A decision, or where making one meets a mistake of ours, the default targets: a bug of the router must not cost an
@@ -161,7 +163,9 @@ fn choose_or_degrade(live: &Live, current: &Current, hints: &Hints, bytes: &[u8]
         reason: DEGRADED,
         elapsed_us: 0,
         expected: Expected::default(),
-        ranked,
+        // How many tokens that are nobody can say now.
+        ranked: ranked.into_iter().map(|model_idx| (model_idx, 0.0)).collect(),
+        wish: Wish { region: hints.region.clone(), ..query.wish() },
     })
 }
 
@@ -196,17 +200,28 @@ fn choose(live: &Live, current: &Current, hints: &Hints, bytes: &[u8]) -> Result
         return Err(Error::invalid("messages", "an array of messages", "a prompt in their place"));
     }
     planned(live, current, hints, &query, started, |made| {
+        let mut wish = Wish { region: hints.region.clone(), ..query.wish() };
+        wish.sort = wish.sort.or(made.selection.sort);
         let allowed = made.plan.ranked.iter().filter(|entry| entry.excluded.is_none());
-        let ranked: Vec<usize> = allowed
-            .map(|entry| entry.model_idx)
-            .filter(|model_idx| current.targets.names(*model_idx).next().is_some())
-            .collect();
+        let (mut ranked, mut excluded_by) = (Vec::new(), Vec::new());
+        for entry in allowed {
+            let tokens = made.predictions.input_tokens[entry.model_idx];
+            match current.targets.reaches(entry.model_idx, tokens, &wish) {
+                Ok(()) => ranked.push((entry.model_idx, tokens)),
+                Err(barred) => excluded_by.extend(barred),
+            }
+        }
         if ranked.is_empty() {
-            return Err(Error::NoTargetForModel);
+            excluded_by.sort_unstable();
+            excluded_by.dedup();
+            if excluded_by.is_empty() {
+                excluded_by.push("targets");
+            }
+            return Err(Error::NoTarget { excluded_by });
         }
         let decision_id = live.ids.next("dec");
         let expected = record::decided(live, current, hints, &query, &made, &decision_id);
-        Ok(Chosen { decision_id, reason: made.plan.reason, elapsed_us: made.elapsed_us, expected, ranked })
+        Ok(Chosen { decision_id, reason: made.plan.reason, elapsed_us: made.elapsed_us, expected, ranked, wish })
     })
 }
 
@@ -249,8 +264,13 @@ impl<'r> Carrier<'r> {
         let deadline = Instant::now() + LONGEST;
         live.retries.deposit();
         let mut failed: Vec<(&Target, Failure)> = Vec::new();
-        for round in 0..ROUNDS {
-            let order = self.current.targets.in_order(&self.chosen.ranked, Instant::now());
+        let wish = &self.chosen.wish;
+        let rounds = if wish.is_single { 1 } else { ROUNDS };
+        for round in 0..rounds {
+            let mut order = self.current.targets.in_order(&self.chosen.ranked, wish, Instant::now());
+            if wish.is_single {
+                order.truncate(1);
+            }
             for target in order {
                 let already = failed.iter().rev().find(|(other, _)| std::ptr::eq(*other, target));
                 if let Some((_, failure)) = already
@@ -268,7 +288,7 @@ impl<'r> Carrier<'r> {
                 _ => None,
             });
             let passing = failed.iter().any(|(_, failure)| failure.is_passing());
-            let Some(pause) = wait(round, asked.min(), live.ids.fraction()).filter(|_| passing && round + 1 < ROUNDS)
+            let Some(pause) = wait(round, asked.min(), live.ids.fraction()).filter(|_| passing && round + 1 < rounds)
             else {
                 break;
             };
@@ -281,7 +301,8 @@ impl<'r> Carrier<'r> {
     }
 
     async fn ask(&self, target: &Target, deadline: Instant) -> Result<Answer, Failure> {
-        let _busy = target.call(Instant::now());
+        let begun = Instant::now();
+        let _busy = target.call(begun);
         let call = Call {
             endpoint: ENDPOINT,
             headers: self.headers.clone(),
@@ -290,6 +311,9 @@ impl<'r> Carrier<'r> {
             deadline,
         };
         let answer = upstream::call(target, call).await;
+        if answer.is_ok() {
+            target.took(begun.elapsed());
+        }
         let (report, outcome) = match &answer {
             Ok(Answer::Whole { .. }) => (Some(Report::Answered), "answered"),
             // Whether a stream was an answer is known at its end: one that is always cut must open the circuit.

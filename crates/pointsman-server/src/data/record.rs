@@ -103,7 +103,8 @@ impl Errand {
 
     /// Notes who answers.
     pub(super) fn answered_by(&mut self, current: &Current, target: &Target, attempts: usize) {
-        self.price = current.snapshot.price(target.model_idx);
+        let own = target.price.map(|price| (price.input_usd_per_mtok * 1e-6, price.output_usd_per_mtok * 1e-6));
+        self.price = own.or_else(|| current.snapshot.price(target.model_idx));
         self.outcome.target = Some(target.name.clone());
         self.outcome.model = Some(current.snapshot.router().models()[target.model_idx].clone());
         self.outcome.attempts = u32::try_from(attempts).unwrap_or(u32::MAX);

@@ -102,6 +102,8 @@ impl Plane {
                 Some(_) = connections.join_next() => {}
             }
         }
+        // First of all nobody else comes in; then those who are there are told.
+        drop(listener);
         drop(draining);
         connections
     }

@@ -8,6 +8,7 @@ use axum::http::HeaderValue;
 use pointsman::{Bound, Catalog, Error as Routing, Objective, Policy, Router};
 
 use crate::error::Error;
+use crate::targets::wish::Sort;
 use crate::wire::json::Text;
 use crate::wire::models::{Model, Pricing};
 
@@ -71,6 +72,8 @@ pub(crate) struct Selection<'s> {
     pub(crate) bound: Cow<'s, Bound>,
     /// Positions of the models asked for by name, the first to be tried first; empty where the router chooses.
     pub(crate) requested: Vec<usize>,
+    /// How targets of a model are sorted, where its name says so.
+    pub(crate) sort: Option<Sort>,
 }
 
 impl Snapshot {
@@ -116,7 +119,8 @@ impl Snapshot {
             (None, [first, ..]) => first.0.as_ref(),
             (model, _) => model.unwrap_or(AUTO),
         };
-        let (route, mut requested, named) = match self.stands_for(first)? {
+        let (stands, sort) = self.sorted(first)?;
+        let (route, mut requested, named) = match stands {
             (route, Stands::Policy(0)) => (route, Vec::new(), None),
             (route, Stands::Policy(policy)) => (route, Vec::new(), Some(&self.policies[policy].1)),
             (route, Stands::Model(idx)) => (route, vec![idx], None),
@@ -152,7 +156,7 @@ impl Snapshot {
             (None, None) => (wanted.hinted, "x-pointsman-objective"),
         };
         let bound = self.bound(objective, param, wanted.allow, wanted.deny)?;
-        Ok(Selection { route, bound, requested })
+        Ok(Selection { route, bound, requested, sort })
     }
 
     /// A ready policy where there is one, else one made for this request.
@@ -183,6 +187,19 @@ impl Snapshot {
             // What remains is a number outside its domain, which the request's own reading refuses.
             error => Error::Router(error),
         })
+    }
+
+    /// What a name stands for, and how targets are sorted where it ends in `:floor` (the cheapest first) or `:nitro` (the quickest).
+    fn sorted(&self, name: &str) -> Result<((&str, Stands), Option<Sort>), Error> {
+        match self.stands_for(name) {
+            Ok(stands) => Ok((stands, None)),
+            Err(error) => {
+                let endings = [(":floor", Sort::Price), (":nitro", Sort::Latency)];
+                let ending = endings.iter().find_map(|(ending, sort)| Some((name.strip_suffix(ending)?, *sort)));
+                let Some((name, sort)) = ending else { return Err(error) };
+                Ok((self.stands_for(name).map_err(|_| error)?, Some(sort)))
+            }
+        }
     }
 
     /// What a name stands for, and the name as this snapshot has it. Objectives go before the operator's names, and those

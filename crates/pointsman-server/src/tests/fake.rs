@@ -24,6 +24,8 @@ pub(super) enum Act {
     Hangup,
     /// Nothing, for as long as the client waits.
     Silence,
+    /// Something else, after so many milliseconds.
+    Late(u64, Box<Act>),
 }
 
 /// A request that reached the target.
@@ -86,9 +88,6 @@ impl Fake {
     /// Its place in the configuration.
     pub(super) fn target(&self, name: &str, model: &str) -> TargetSettings {
         TargetSettings {
-            name: name.into(),
-            model: model.into(),
-            base_url: format!("http://{}/v1/", self.address),
             upstream_model: Some(format!("upstream-{model}")),
             api_key: Some(format!("key-of-{name}")),
             timeouts: crate::Timeouts {
@@ -98,6 +97,7 @@ impl Fake {
                 total: Duration::from_secs(3),
                 ..crate::Timeouts::default()
             },
+            ..TargetSettings::new(name, model, format!("http://{}/v1/", self.address))
         }
     }
 
@@ -112,6 +112,13 @@ fn serve(mut stream: TcpStream, acts: &Mutex<Vec<Act>>, seen: &Mutex<Vec<Seen>>,
     let act = {
         let mut acts = acts.lock().expect("no panic");
         if acts.len() > 1 { acts.remove(0) } else { acts[0].clone() }
+    };
+    let act = match act {
+        Act::Late(milliseconds, act) => {
+            std::thread::sleep(Duration::from_millis(milliseconds));
+            *act
+        }
+        act => act,
     };
     let begin = |stream: &mut TcpStream| {
         let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
@@ -141,6 +148,7 @@ fn serve(mut stream: TcpStream, acts: &Mutex<Vec<Act>>, seen: &Mutex<Vec<Seen>>,
         Act::Cut(pieces) => begin(&mut stream).and_then(|()| say(&mut stream, &pieces)),
         Act::Stall(pieces) => begin(&mut stream).and_then(|()| say(&mut stream, &pieces)).map(|()| wait(&mut stream)),
         Act::Hangup => Ok(()),
+        Act::Late(..) => unreachable!("taken apart above"),
         Act::Silence => {
             wait(&mut stream);
             Ok(())

@@ -64,7 +64,7 @@ fn unusable_fields_are_named() {
         (hello("models", json!(["small", 1])), "models"),
         (hello("models", json!(vec!["small"; 65])), "models"),
         (hello("models", json!(["small", "auto:cheap"])), "models"),
-        (hello("provider", json!({ "max_price": 1 })), "provider"),
+        (hello("provider", json!({ "max_price": 1 })), "provider.max_price"),
         (hello("pointsman", json!([])), "pointsman"),
         (hello("pointsman", json!({ "max_cost_usd": "1" })), "pointsman.max_cost_usd"),
         (hello("pointsman", json!({ "max_cost_usd": -1 })), "pointsman.max_cost_usd"),

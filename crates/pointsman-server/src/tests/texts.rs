@@ -37,7 +37,6 @@ fn texts() {
             Error::UnknownOption { key: "x".into(), nearest: None, known: "allow, deny".into() },
             "pointsman: unknown key `x`, expected allow, deny",
         ),
-        (Error::Unsupported { param: "provider" }, "provider: not supported by this server"),
         (
             Error::Contradiction { param: "pointsman.objective", other: "a `model` that names an objective" },
             "pointsman.objective: not together with a `model` that names an objective",

@@ -14,7 +14,7 @@ use super::json::Text;
 use crate::error::Error;
 
 /// Fields that are for us and mean nothing to a target.
-const OURS: [&str; 4] = ["pointsman", "session_id", "context", "models"];
+const OURS: [&str; 5] = ["pointsman", "session_id", "context", "models", "provider"];
 
 /// Headers of the client that go on; of credentials there are none.
 const HANDED_ON: [HeaderName; 2] = [HeaderName::from_static("traceparent"), HeaderName::from_static("tracestate")];

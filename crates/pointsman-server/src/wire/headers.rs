@@ -9,6 +9,7 @@ use pointsman::Objective;
 
 use super::options::{OBJECTIVES, objective_named};
 use crate::error::Error;
+use crate::targets::is_region;
 use crate::tenants::Admitted;
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -26,6 +27,7 @@ pub(crate) const ATTEMPTS: HeaderName = HeaderName::from_static("x-pointsman-att
 
 const OBJECTIVE: &str = "x-pointsman-objective";
 const SESSION: &str = "x-session-id";
+const REGION: &str = "x-pointsman-region";
 
 /// Version of the replies and headers; it rises when one of them changes its meaning.
 pub(crate) const SCHEMA_VERSION: HeaderValue = HeaderValue::from_static("1");
@@ -49,6 +51,8 @@ pub(crate) struct Hints {
     pub(crate) objective: Option<Objective>,
     /// The session, where the body names none.
     pub(crate) session_id: Option<String>,
+    /// Where the request has to be carried out.
+    pub(crate) region: Option<String>,
     /// The trace that the request belongs to, in hex.
     pub(crate) trace_id: Option<String>,
     /// Who asks, where there are tenants.
@@ -69,6 +73,7 @@ impl Hints {
             tenant: admitted.map(|admitted| Arc::clone(&admitted.name)),
             objective: headers.get(OBJECTIVE).map(objective).transpose()?,
             session_id: headers.get(SESSION).map(session).transpose()?,
+            region: headers.get(REGION).map(region).transpose()?,
             trace_id: headers.get("traceparent").and_then(trace_id),
             denied: admitted.map(|admitted| Arc::clone(&admitted.denied)).unwrap_or_default(),
         })
@@ -92,6 +97,11 @@ fn lambda(text: &str) -> Option<f64> {
 fn session(value: &HeaderValue) -> Result<String, Error> {
     let session = value.to_str().ok().filter(|id| id.len() <= 256 && id.bytes().all(|byte| byte.is_ascii_graphic()));
     session.map(str::to_owned).ok_or_else(|| Error::invalid(SESSION, "at most 256 visible ASCII characters", "others"))
+}
+
+fn region(value: &HeaderValue) -> Result<String, Error> {
+    let region = value.to_str().ok().filter(|region| is_region(region));
+    region.map(str::to_owned).ok_or_else(|| Error::invalid(REGION, "1 to 64 visible ASCII characters", "others"))
 }
 
 /// The trace of a W3C `traceparent`; one that is malformed is no trace, as its specification says.

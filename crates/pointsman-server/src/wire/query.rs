@@ -16,7 +16,9 @@ use utoipa::ToSchema;
 
 use super::json::{Count, Length, PassedOver, Text, kind};
 use super::options::{Context, Options, ScalarSchema};
+use super::provider::Provider;
 use crate::error::Error;
+use crate::targets::wish::Wish;
 
 /// Longest body that is read a second time to explain what is wrong with it: explaining takes ten times its size.
 const LONGEST_EXPLAINED: usize = 1 << 20;
@@ -60,6 +62,9 @@ pub(crate) struct Query<'b> {
     /// Our own options.
     #[schema(value_type = Option<Options<'static>>)]
     pointsman: Option<Options<'b>>,
+    /// Wishes about targets; they matter where the request is forwarded.
+    #[schema(value_type = Option<Provider>)]
+    provider: Option<Provider>,
     /// Names the line of a batch; the answer's line has the same.
     #[schema(value_type = Option<Value>)]
     id: Option<Value>,
@@ -147,6 +152,9 @@ impl<'b> Query<'b> {
         if self.session_id.as_ref().is_some_and(|id| id.chars().count() > 256) {
             return Err(Error::invalid("session_id", "at most 256 characters", "more"));
         }
+        if let Some(provider) = &self.provider {
+            provider.validate()?;
+        }
         let Some(options) = &self.pointsman else { return Ok(()) };
         options.validate()
     }
@@ -193,6 +201,15 @@ impl<'b> Query<'b> {
     /// The caller's own name of the prompt.
     pub(crate) fn prompt_id(&self) -> Option<&str> {
         self.pointsman.as_ref()?.prompt_id.as_deref()
+    }
+
+    /// What is wanted of targets.
+    pub(crate) fn wish(&self) -> Wish {
+        let mut wish = Wish { needs: self.limits().needs, ..Wish::default() };
+        if let Some(provider) = &self.provider {
+            provider.apply(&mut wish);
+        }
+        wish
     }
 
     /// The turns of the conversation, oldest first.
@@ -278,18 +295,7 @@ impl Fields<'_> {
     fn text<'de, A: MapAccess<'de>>(&self, map: &mut A, name: &'static str) -> Result<Option<Cow<'de, str>>, A::Error> {
         Ok(self.value::<Text<'de>, A>(map, name, "a string")?.map(|text| text.0))
     }
-
-    /// A field that is refused unless it is null.
-    fn unsupported<'de, A: MapAccess<'de>>(&self, map: &mut A, name: &'static str) -> Result<(), A::Error> {
-        self.at.set(Some((name, UNSUPPORTED)));
-        map.next_value::<()>()?;
-        self.at.set(None);
-        Ok(())
-    }
 }
-
-/// Marks, in the place of what is expected, a field that is refused whatever it holds.
-const UNSUPPORTED: &str = "nothing";
 
 const TOKENS: &str = "an integer from 1 to 4294967295";
 const FORMAT: &str = "an object whose `type` is text, json_object or json_schema";
@@ -329,7 +335,7 @@ impl<'de> Visitor<'de> for Fields<'_> {
                 "pointsman" => query.pointsman = self.value(map, "pointsman", "an object")?,
                 "id" => query.id = self.value(map, "id", "any value")?,
                 "models" => query.models = self.value(map, "models", "an array of names")?,
-                "provider" => self.unsupported(map, "provider")?,
+                "provider" => query.provider = self.value(map, "provider", "an object")?,
                 _ => {
                     map.next_value::<PassedOver>()?;
                 }
@@ -381,9 +387,6 @@ fn explain(text: &str, at: At, source: serde_json::Error) -> Error {
     let Some((param, expected)) = at else {
         return Error::invalid("body", "an object", "another JSON value");
     };
-    if expected == UNSUPPORTED {
-        return Error::Unsupported { param };
-    }
     if text.len() > LONGEST_EXPLAINED {
         return Error::invalid(param, expected, "another value");
     }
@@ -397,6 +400,7 @@ fn explain(text: &str, at: At, source: serde_json::Error) -> Error {
             Ok(_) => Error::invalid(param, expected, "another value"),
         },
         "pointsman" => Options::explain(&body[param]),
+        "provider" => Provider::explain(&body[param]),
         _ => Error::invalid(param, expected, kind(&body[param])),
     }
 }

@@ -8,6 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::error::{Error, UpstreamOutcome};
+use crate::targets::wish::barred;
 
 /// Seconds after which an overloaded server may be asked again: a decision takes microseconds.
 const RETRY_SECONDS: u32 = 1;
@@ -94,13 +95,16 @@ impl Error {
             Self::InvalidRequest { param, .. } => {
                 invalid(Some(param.as_ref()).filter(|param| *param != "body"), "invalid_request")
             }
-            Self::Unsupported { param } | Self::Contradiction { param, .. } => invalid(Some(param), "invalid_request"),
+            Self::Contradiction { param, .. } => invalid(Some(param), "invalid_request"),
             Self::UnknownOption { key, .. } => invalid(Some(&format!("pointsman.{key}")), "unknown_key"),
             Self::BadMessages(_) => invalid(Some("messages"), "invalid_request"),
             Self::BodyIncomplete(_) => invalid(None, "invalid_request"),
             Self::LineTooLong { .. } => invalid(None, "line_too_long"),
             Self::ModelNotFound { param, .. } | Self::NoLatency { param } => invalid(Some(param), "model_not_found"),
-            Self::NoCandidate { .. } | Self::NoTargetForModel => {
+            Self::NoTarget { excluded_by } if *excluded_by == [barred::REGION] => {
+                other(StatusCode::SERVICE_UNAVAILABLE, "region_restricted")
+            }
+            Self::NoCandidate { .. } | Self::NoTarget { .. } => {
                 Class { error_type: "not_found", ..other(StatusCode::NOT_FOUND, "constraint_filtered") }
             }
             Self::Unauthorized => other(StatusCode::UNAUTHORIZED, "invalid_api_key"),
@@ -162,8 +166,9 @@ impl Error {
             (self.to_string(), "invalid_request_error")
         };
         let (excluded_by, attempts, wait) = match self {
-            Self::NoCandidate { excluded_by } => (excluded_by.clone(), Vec::new(), None),
-            Self::NoTargetForModel => (vec!["targets"], Vec::new(), None),
+            Self::NoCandidate { excluded_by } | Self::NoTarget { excluded_by } => {
+                (excluded_by.clone(), Vec::new(), None)
+            }
             Self::Upstream { attempts, retry_after, .. } => {
                 let attempt = |(target, cause): &(String, &'static str)| Attempt { target: target.clone(), cause };
                 (Vec::new(), attempts.iter().map(attempt).collect(), *retry_after)

@@ -1,0 +1,47 @@
+//! What a request wants of the targets that may carry it out: needs that exclude, and wishes that reorder.
+
+use pointsman::Capabilities;
+
+/// How targets of a model are ordered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sort {
+    /// The cheapest first; those of unknown price last.
+    Price,
+    /// The quickest of late first.
+    Latency,
+}
+
+/// Most that a target may ask, in USD per million tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct MaxPrice {
+    pub(crate) input_usd_per_mtok: Option<f64>,
+    pub(crate) output_usd_per_mtok: Option<f64>,
+}
+
+/// Everything wanted of targets.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Wish {
+    /// What the request needs done.
+    pub(crate) needs: Capabilities,
+    /// Where it has to be done.
+    pub(crate) region: Option<String>,
+    /// Names of targets that go first, in this order.
+    pub(crate) order: Vec<String>,
+    /// Names of the only targets; empty for all.
+    pub(crate) only: Vec<String>,
+    pub(crate) ignore: Vec<String>,
+    pub(crate) sort: Option<Sort>,
+    pub(crate) max_price: MaxPrice,
+    /// Whether one target is asked, once.
+    pub(crate) is_single: bool,
+}
+
+/// What keeps a target from being asked; also the words of replies.
+pub(crate) mod barred {
+    pub(crate) const CAPABILITIES: &str = "capabilities";
+    pub(crate) const CONTEXT_LENGTH: &str = "context_length";
+    pub(crate) const REGION: &str = "region";
+    pub(crate) const ONLY: &str = "provider.only";
+    pub(crate) const IGNORE: &str = "provider.ignore";
+    pub(crate) const MAX_PRICE: &str = "provider.max_price";
+}

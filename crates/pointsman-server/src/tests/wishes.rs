@@ -1,0 +1,154 @@
+//! What a request needs and wishes of targets: over real sockets.
+
+use serde_json::{Value, json};
+
+use super::artifact::Latencies;
+use super::client::{Reply, Running, loopback};
+use super::fake::{Act, Fake, completion};
+use crate::{Settings, TargetPrice, TargetSettings};
+
+fn serving(targets: Vec<TargetSettings>) -> Running {
+    Running::with(Latencies::Known, Settings { targets, ..loopback() })
+}
+
+fn price(usd: f64) -> TargetPrice {
+    TargetPrice { input_usd_per_mtok: usd, output_usd_per_mtok: usd }
+}
+
+fn ask(server: &Running, head: &str, more: &Value) -> Reply {
+    let mut body = json!({"model": "small", "messages": [{"role": "user", "content": "hello"}]});
+    body.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+    server.send(&format!("POST /v1/chat/completions HTTP/1.1{head}"), body.to_string().as_bytes())
+}
+
+fn target(reply: &Reply) -> &str {
+    assert_eq!(reply.status, 200, "{}", String::from_utf8_lossy(&reply.body));
+    reply.header("x-pointsman-target").expect("a target")
+}
+
+#[test]
+fn what_a_target_cannot_do_never_reaches_it_not_even_as_a_fallback() {
+    let (able, unable) = (Fake::new([completion("Hi")]), Fake::new([completion("Hi")]));
+    let broken = Fake::new([Act::Hangup]);
+    let server = serving(vec![
+        TargetSettings { capabilities: Some(vec!["json".into()]), ..unable.target("unable", "small") },
+        TargetSettings { context_length: Some(20), ..unable.target("short", "small") },
+        TargetSettings {
+            capabilities: Some(vec!["tools".into(), "vision".into()]),
+            ..broken.target("broken", "small")
+        },
+        able.target("able", "large"),
+    ]);
+    let tools = json!({"tools": [{"type": "function", "function": {"name": "f"}}]});
+    // The first able target of the model fails; what is left of it is too short or cannot, so that the next model answers.
+    let image = json!([{"role": "user", "content": [
+        {"type": "image_url", "image_url": {"url": "data:,"}}, {"type": "text", "text": "what is it? ".repeat(30)}]}]);
+    let reply = ask(&server, "", &json!({"models": ["large"], "messages": image}));
+    assert_eq!(target(&reply), "able");
+    assert_eq!(ask(&server, "", &tools).status, 200, "a short request with tools fits where nothing is said of tools");
+    let mut long = tools.clone();
+    long["messages"] = json!([{"role": "user", "content": "a long request ".repeat(50)}]);
+    let reply = ask(&server, "", &long);
+    assert_eq!(reply.status, 502, "one target is able, and it is broken");
+    assert!(unable.requests().iter().all(|seen| seen.head.contains("content-length: 1")), "only the short one came by");
+    assert_eq!(unable.requests().len(), 1);
+}
+
+#[test]
+fn where_no_target_may_be_reached_the_reply_says_why() {
+    let fake = Fake::new([completion("Hi")]);
+    let server = serving(vec![TargetSettings {
+        region: Some("us".into()),
+        capabilities: Some(Vec::new()),
+        price: Some(price(3.0)),
+        ..fake.target("us", "small")
+    }]);
+    let reason = |reply: &Reply| {
+        let error = reply.json()["error"].clone();
+        (reply.status, error["code"].as_str().expect("a code").to_owned(), error["metadata"]["excluded_by"].clone())
+    };
+    let tools = ask(&server, "", &json!({"tools": [{"type": "function", "function": {"name": "f"}}]}));
+    assert_eq!(reason(&tools), (404, "constraint_filtered".into(), json!(["capabilities"])));
+    let abroad = ask(&server, "\r\nx-pointsman-region: eu", &json!({}));
+    assert_eq!(reason(&abroad), (503, "region_restricted".into(), json!(["region"])));
+    for (provider, expected) in [
+        (json!({"only": ["eu"]}), "provider.only"),
+        (json!({"ignore": ["us"]}), "provider.ignore"),
+        (json!({"max_price": {"prompt": 1.0}}), "provider.max_price"),
+    ] {
+        let reply = ask(&server, "", &json!({"provider": provider}));
+        assert_eq!(reason(&reply), (404, "constraint_filtered".into(), json!([expected])));
+    }
+    assert!(fake.requests().is_empty());
+    assert_eq!(
+        target(&ask(&server, "\r\nx-pointsman-region: us", &json!({"provider": {"max_price": {"prompt": 3.0}}}))),
+        "us"
+    );
+}
+
+#[test]
+fn wishes_reorder_the_targets_of_a_model() {
+    let fakes = [0, 1, 2].map(|_| Fake::new([completion("Hi")]));
+    let server = serving(vec![
+        TargetSettings { price: Some(price(3.0)), ..fakes[0].target("dear", "small") },
+        TargetSettings { price: Some(price(1.0)), ..fakes[1].target("cheap", "small") },
+        fakes[2].target("unknown", "small"),
+    ]);
+    for (more, expected) in [
+        (json!({"provider": {"sort": "price"}}), "cheap"),
+        (json!({"model": "small:floor"}), "cheap"),
+        (json!({"provider": {"order": ["unknown", "cheap"]}}), "unknown"),
+        (json!({"provider": {"order": ["nobody", "dear"]}}), "dear"),
+        (json!({"provider": {"sort": "price", "ignore": ["cheap"]}}), "dear"),
+    ] {
+        assert_eq!(target(&ask(&server, "", &more)), expected, "{more}");
+    }
+    let seen = fakes[1].requests();
+    assert!(seen.iter().all(|seen| seen.body.get("provider").is_none() && seen.body["model"] == "upstream-small"));
+    // Price per target is what a completion is counted by: three tokens in, one out, at three dollars a million.
+    let reply = ask(&server, "", &json!({"provider": {"only": ["dear"]}}));
+    let cost: f64 = reply.header("x-pointsman-cost-usd").expect("a cost").parse().expect("a number");
+    assert!((cost - 12e-6).abs() < 1e-12, "{cost}");
+    assert_eq!(ask(&server, "", &json!({"model": "nobody:floor"})).error().1, "model_not_found");
+}
+
+#[test]
+fn without_fallbacks_one_target_is_asked_once() {
+    let (bad, good) = (Fake::new([Act::Hangup]), Fake::new([completion("Hi")]));
+    let server = serving(vec![bad.target("bad", "small"), good.target("good", "small")]);
+    let reply = ask(&server, "", &json!({"provider": {"order": ["bad"], "allow_fallbacks": false}}));
+    assert_eq!((reply.status, bad.requests().len(), good.requests().len()), (502, 1, 0));
+    assert_eq!(target(&ask(&server, "", &json!({"provider": {"order": ["bad"]}}))), "good");
+}
+
+#[test]
+fn a_target_that_became_slow_gets_less() {
+    let (slow, quick) = (Fake::new([Act::Late(150, Box::new(completion("Hi")))]), Fake::new([completion("Hi")]));
+    let server = serving(vec![slow.target("slow", "small"), quick.target("quick", "small")]);
+    for _ in 0..10 {
+        ask(&server, "", &json!({}));
+    }
+    assert!(slow.requests().len() <= 2, "{}", slow.requests().len());
+    assert_eq!(target(&ask(&server, "", &json!({"model": "small:nitro"}))), "quick");
+}
+
+#[test]
+fn wishes_that_make_no_sense_are_refused() {
+    let server = serving(vec![Fake::new([completion("Hi")]).target("a", "small")]);
+    for (provider, param) in [
+        (json!({"sort": "beauty"}), "provider.sort"),
+        (json!({"order": "a"}), "provider.order"),
+        (json!({"max_price": {"prompt": -1}}), "provider.max_price.prompt"),
+        (json!({"max_price": 1}), "provider.max_price"),
+        (json!({"allow_fallbacks": "no"}), "provider.allow_fallbacks"),
+        (json!({"orders": []}), "provider"),
+        (json!([]), "provider"),
+    ] {
+        let (status, code, at) = ask(&server, "", &json!({"provider": provider})).error();
+        assert_eq!((status, code.as_str(), at.as_deref()), (400, "invalid_request", Some(param)), "{provider}");
+    }
+    assert_eq!(
+        ask(&server, "\r\nx-pointsman-region: a b", &json!({})).error().2.as_deref(),
+        Some("x-pointsman-region")
+    );
+}
