@@ -140,6 +140,12 @@ pub enum Error {
         /// Seconds.
         retry_after: u32,
     },
+    /// The tenant's budget for today is spent.
+    #[error("budget: what may be spent today is spent; the next day begins in {retry_after} s")]
+    BudgetExceeded {
+        /// Seconds.
+        retry_after: u32,
+    },
     /// An alias of the configuration stands for nothing.
     #[error("alias `{name}`: expected {expected}, got `{got}`")]
     Alias {

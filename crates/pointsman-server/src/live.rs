@@ -1,5 +1,6 @@
 //! What endpoints see of the running service: the snapshot of the moment, limits, counters; and its replacement.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -13,7 +14,7 @@ use crate::net::ids::Ids;
 use crate::routing::retries::RetryBudget;
 use crate::routing::snapshot::Snapshot;
 use crate::settings::{Limits, Settings};
-use crate::state::State;
+use crate::state::{State, now_us};
 use crate::tally::Tally;
 use crate::targets::Targets;
 use crate::tenants::Tenants;
@@ -78,8 +79,9 @@ impl Live {
     pub(crate) fn open(source: Box<Source>) -> Result<(Self, Settings), Error> {
         let settings = source()?;
         let limits = Limits::new(&settings)?;
-        let current = load(&settings, 1, None)?;
         let state = settings.state.as_ref().map(State::open).transpose()?;
+        let spent = state.as_ref().map(State::spent_today).transpose()?.unwrap_or_default();
+        let current = load(&settings, 1, None, &spent)?;
         let metrics = Metrics::new();
         metrics.router(current.snapshot.version());
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -126,7 +128,7 @@ impl Live {
         let loading = tokio::task::spawn_blocking(move || {
             let settings = (live.source)()?;
             Limits::new(&settings)?;
-            Ok((load(&settings, version, Some(&live.current()))?, settings))
+            Ok((load(&settings, version, Some(&live.current()), &BTreeMap::new())?, settings))
         });
         match loading.await.unwrap_or(Err(Error::ReloadLost)) {
             Ok((current, settings)) => {
@@ -191,11 +193,17 @@ impl Drop for InFlight {
     }
 }
 
-fn load(settings: &Settings, config_version: u64, before: Option<&Current>) -> Result<Current, Error> {
+fn load(
+    settings: &Settings,
+    config_version: u64,
+    before: Option<&Current>,
+    spent: &BTreeMap<String, f64>,
+) -> Result<Current, Error> {
     let router = Router::load(&settings.router)?;
     let snapshot = Snapshot::new(&router, &settings.objective, &settings.aliases, config_version)?;
     let targets = Targets::new(&settings.targets, router.models())?;
-    let tenants = Tenants::new(&settings.tenants, router.models(), before.map(|before| &before.tenants))?;
+    let tenants =
+        Tenants::new(&settings.tenants, router.models(), before.map(|before| &before.tenants), spent, now_us())?;
     Ok(Current { cells: DecisionCells::new(router.models().len()), snapshot, targets, tenants })
 }
 

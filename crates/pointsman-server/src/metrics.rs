@@ -2,6 +2,7 @@
 //! request.
 
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
@@ -186,6 +187,7 @@ pub(crate) struct Metrics {
     in_flight: Gauge,
     panics: Counter,
     ledger_lost: Gauge,
+    budgets: Family<TenantLabel, Gauge<f64, AtomicU64>>,
 }
 
 #[derive(Debug)]
@@ -213,6 +215,7 @@ impl Metrics {
         let degraded = Family::default();
         let rate_limited = Family::default();
         let router_info = Family::default();
+        let budgets = Family::default();
         let (in_flight, panics, ledger_lost) = (Gauge::default(), Counter::default(), Gauge::default());
         registry.register("decision_duration_seconds", "Time of a decision's stages", stages.clone());
         registry.register("request_duration_seconds", "Time from a request's head to its answer's", durations.clone());
@@ -225,6 +228,7 @@ impl Metrics {
         registry.register("router_info", "1 for the artifact that decides", router_info.clone());
         registry.register("inflight", "Requests of the data plane being answered", in_flight.clone());
         registry.register("panics", "Requests that met a bug", panics.clone());
+        registry.register("budget_remaining_usd", "What a tenant may still spend today", budgets.clone());
         registry.register("ledger_lost", "Rows that could not be kept", ledger_lost.clone());
         let cell = |route: Route| RequestCell {
             outcomes: Outcome::ALL
@@ -249,6 +253,7 @@ impl Metrics {
             in_flight,
             panics,
             ledger_lost,
+            budgets,
         };
         for result in ["applied", "refused"] {
             metrics.reloads.get_or_create_owned(&ResultLabel { result });
@@ -309,6 +314,14 @@ impl Metrics {
 
     pub(crate) fn in_flight(&self) -> &Gauge {
         &self.in_flight
+    }
+
+    /// What tenants may still spend today.
+    pub(crate) fn budgets<'t>(&self, left: impl Iterator<Item = (&'t str, f64)>) {
+        self.budgets.clear();
+        for (tenant, usd) in left {
+            self.budgets.get_or_create_owned(&TenantLabel { tenant: tenant.to_owned() }).set(usd);
+        }
     }
 
     /// Rows that the ledger could not keep, since the start.

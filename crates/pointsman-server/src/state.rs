@@ -3,6 +3,7 @@
 //! The ledger has a thread of its own and takes rows without waiting; a request never waits for a disk, but one that gives
 //! feedback, which is acknowledged when it is on file.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -63,6 +64,14 @@ impl State {
             Err(LedgerError::Closed) => Err(Error::StateBusy),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// What every tenant has spent today; for the start, which may wait.
+    pub(crate) fn spent_today(&self) -> Result<BTreeMap<String, f64>, Error> {
+        let (reply, answer) = std::sync::mpsc::channel();
+        let today = now_us() / 86_400_000_000;
+        self.ledger.ask(move |connection| drop(reply.send(pointsman_ledger::spent(connection, today))));
+        Ok(answer.recv().unwrap_or(Err(LedgerError::Closed))?)
     }
 
     /// Asks something of the ledger.

@@ -5,8 +5,9 @@
 //! an attacker nothing about the keys that there are.
 
 pub(crate) mod bucket;
+pub(crate) mod budget;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -17,6 +18,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::Error;
 use bucket::{Bucket, Quota};
+use budget::{Account, Budget};
 
 /// Longest key that is looked at.
 const LONGEST_KEY: usize = 512;
@@ -26,7 +28,7 @@ const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining-req
 const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset-requests");
 
 /// A tenant as configured; [`Settings::tenants`](crate::Settings::tenants).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TenantSettings {
     /// Unique; in metrics and logs.
     pub name: String,
@@ -36,6 +38,8 @@ pub struct TenantSettings {
     pub models: Vec<String>,
     /// Most requests in a minute, at least 1; a batch counts as one. Default: no limit.
     pub requests_per_minute: Option<u32>,
+    /// Most USD on a day, from midnight UTC, above 0. Default: no limit.
+    pub budget_usd_per_day: Option<f64>,
 }
 
 #[derive(Debug)]
@@ -44,6 +48,8 @@ struct Tenant {
     /// The router's models that it may not use.
     denied: Arc<[String]>,
     bucket: Option<Arc<Mutex<Bucket>>>,
+    account: Arc<Account>,
+    budget: Option<Budget>,
 }
 
 /// All tenants, validated against a router's models.
@@ -61,12 +67,21 @@ pub(crate) struct Admitted {
     pub(crate) name: Arc<str>,
     /// The router's models that it may not use.
     pub(crate) denied: Arc<[String]>,
+    /// What it may spend, where that is limited.
+    pub(crate) budget: Option<Budget>,
     quota: Option<Quota>,
 }
 
 impl Tenants {
-    /// Checks what is configured. A tenant whose limit is what it was in `before` keeps what it has used of it.
-    pub(crate) fn new(settings: &[TenantSettings], models: &[String], before: Option<&Self>) -> Result<Self, Error> {
+    /// Checks what is configured. A tenant whose limit is what it was in `before` keeps what it has used of it; what it has spent it
+    /// keeps in any case, and at the start that is what `spent` says of today.
+    pub(crate) fn new(
+        settings: &[TenantSettings],
+        models: &[String],
+        before: Option<&Self>,
+        spent: &BTreeMap<String, f64>,
+        now_us: i64,
+    ) -> Result<Self, Error> {
         let mut tenants = Self::default();
         for setting in settings {
             let bad = |field, expected, got: &str| Error::tenant(&setting.name, field, expected, got);
@@ -97,7 +112,17 @@ impl Tenants {
                         .unwrap_or_else(|| Arc::new(Mutex::new(Bucket::new(limit)))),
                 ),
             };
+            if let Some(usd) = setting.budget_usd_per_day.filter(|usd| !(*usd > 0.0 && usd.is_finite())) {
+                return Err(bad("budget_usd_per_day", "a number above 0", &usd.to_string()));
+            }
+            let account = before.and_then(|before| before.account(&setting.name)).unwrap_or_else(|| {
+                let spent_usd = spent.get(&setting.name).copied().unwrap_or_default();
+                Arc::new(Account::new(spent_usd, now_us))
+            });
+            let budget = setting.budget_usd_per_day;
             tenants.all.push(Tenant {
+                budget: budget.map(|limit_usd| Budget { limit_usd, account: Arc::clone(&account) }),
+                account,
                 name: setting.name.as_str().into(),
                 denied: models.iter().filter(|model| !may(model)).cloned().collect(),
                 bucket,
@@ -111,6 +136,15 @@ impl Tenants {
         let bucket = self.all.iter().find(|tenant| *tenant.name == *name)?.bucket.as_ref()?;
         let same = bucket.lock().unwrap_or_else(PoisonError::into_inner).limit() == limit;
         same.then(|| Arc::clone(bucket))
+    }
+
+    fn account(&self, name: &str) -> Option<Arc<Account>> {
+        Some(Arc::clone(&self.all.iter().find(|tenant| *tenant.name == *name)?.account))
+    }
+
+    /// Tenants with a budget, and what is left of it today.
+    pub(crate) fn left(&self, now_us: i64) -> impl Iterator<Item = (&str, f64)> {
+        self.all.iter().filter_map(move |tenant| Some((&*tenant.name, tenant.budget.as_ref()?.left_usd(now_us))))
     }
 
     /// Whether there is none, and so everyone may.
@@ -129,7 +163,12 @@ impl Tenants {
             let retry_after = u32::try_from(seconds).unwrap_or(u32::MAX);
             (Error::RateLimited { retry_after }, Some(&*tenant.name))
         })?;
-        Ok(Admitted { name: Arc::clone(&tenant.name), denied: Arc::clone(&tenant.denied), quota })
+        Ok(Admitted {
+            name: Arc::clone(&tenant.name),
+            denied: Arc::clone(&tenant.denied),
+            budget: tenant.budget.clone(),
+            quota,
+        })
     }
 }
 
@@ -173,6 +212,7 @@ mod tests {
             key_sha256: vec![digest("pm-acme")],
             models: vec!["small*".into()],
             requests_per_minute: Some(2),
+            budget_usd_per_day: None,
         }
     }
 
@@ -186,7 +226,7 @@ mod tests {
 
     #[test]
     fn only_a_key_lets_in() {
-        let tenants = Tenants::new(&[acme()], &models(), None).expect("valid");
+        let tenants = Tenants::new(&[acme()], &models(), None, &BTreeMap::new(), 0).expect("valid");
         let now = Instant::now();
         assert_eq!(&*tenants.admit(&bearing("Bearer pm-acme"), now).expect("let in").denied, ["large"]);
         assert!(tenants.admit(&bearing("bearer  pm-acme"), now).is_ok(), "the scheme is not a matter of case");
@@ -203,13 +243,13 @@ mod tests {
     #[test]
     fn a_limit_outlives_a_reload_that_leaves_it_as_it_was() {
         let now = Instant::now();
-        let tenants = Tenants::new(&[acme()], &models(), None).expect("valid");
+        let tenants = Tenants::new(&[acme()], &models(), None, &BTreeMap::new(), 0).expect("valid");
         assert!((0..2).all(|_| tenants.admit(&bearing("Bearer pm-acme"), now).is_ok()));
-        let same = Tenants::new(&[acme()], &models(), Some(&tenants)).expect("valid");
+        let same = Tenants::new(&[acme()], &models(), Some(&tenants), &BTreeMap::new(), 0).expect("valid");
         let (error, name) = same.admit(&bearing("Bearer pm-acme"), now).expect_err("used up");
         assert!(matches!(error, Error::RateLimited { retry_after: 30 }) && name == Some("acme"), "{error}");
         let more = TenantSettings { requests_per_minute: Some(3), ..acme() };
-        let changed = Tenants::new(&[more], &models(), Some(&tenants)).expect("valid");
+        let changed = Tenants::new(&[more], &models(), Some(&tenants), &BTreeMap::new(), 0).expect("valid");
         assert!(changed.admit(&bearing("Bearer pm-acme"), now).is_ok());
     }
 
@@ -224,12 +264,13 @@ mod tests {
             (vec![TenantSettings { key_sha256: vec!["pm-acme".into()], ..acme() }], "64 hexadecimal digits"),
             (vec![TenantSettings { key_sha256: vec!["ä".repeat(64)], ..acme() }], "64 hexadecimal digits"),
             (vec![TenantSettings { models: vec!["gpt*".into()], ..acme() }], "models expected patterns"),
+            (vec![TenantSettings { budget_usd_per_day: Some(0.0), ..acme() }], "budget_usd_per_day expected a number"),
             (
                 vec![TenantSettings { requests_per_minute: Some(0), ..acme() }],
                 "requests_per_minute expected at least 1",
             ),
         ] {
-            let error = Tenants::new(&settings, &models(), None).expect_err("refused").to_string();
+            let error = Tenants::new(&settings, &models(), None, &BTreeMap::new(), 0).expect_err("refused").to_string();
             assert!(error.contains(expected), "{error}");
         }
     }

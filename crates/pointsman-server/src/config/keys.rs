@@ -22,7 +22,7 @@ const SECTIONS: [(&str, &[&str]); 6] = [
     ("router", &["path", "objective"]),
     ("log", &["format", "level", "prompts"]),
     ("state", &["path", "retention_days", "most_decisions"]),
-    ("tenants", &["name", "key_sha256", "models", "requests_per_minute"]),
+    ("tenants", &["name", "key_sha256", "models", "requests_per_minute", "budget_usd_per_day"]),
     (
         "targets",
         &[

@@ -62,6 +62,7 @@ const LONGEST: Duration = Duration::from_mins(15);
             ("x-pointsman-config-version" = u64))),
         (status = 401, description = "No key of this server, where it has tenants", body = Refusal),
         (status = 400, description = "The request is not valid; or the target finds it so, in its own words", body = Refusal),
+        (status = 402, description = "The tenant's budget for today is spent", body = Refusal),
         (status = 404, description = "No target is configured, or none may answer", body = Refusal),
         (status = 408, description = "The body took too long to arrive", body = Refusal),
         (status = 413, description = "The body is too long", body = Refusal),
@@ -82,10 +83,12 @@ pub(crate) async fn chat(State(live): State<Arc<Live>>, request: Request) -> Res
     let bytes = body::read(body, live.limits.max_body_bytes, live.limits.read_timeout).await?;
     let started = Instant::now();
     let current = live.current();
+    let hints = Arc::new(hints);
     let chosen = if bytes.len() <= LONGEST_INLINE {
         choose_or_degrade(&live, &current, &hints, &bytes)?
     } else {
-        let (live, current, bytes) = (Arc::clone(&live), Arc::clone(&current), bytes.clone());
+        let (live, current, hints, bytes) =
+            (Arc::clone(&live), Arc::clone(&current), Arc::clone(&hints), bytes.clone());
         let task = tokio::task::spawn_blocking(move || choose_or_degrade(&live, &current, &hints, &bytes));
         task.await.unwrap_or(Err(Error::Panicked))?
     };
@@ -94,6 +97,10 @@ pub(crate) async fn chat(State(live): State<Arc<Live>>, request: Request) -> Res
     let headers = forward.headers(&head.headers, &decision_id);
     let carried = Carrier { live: &live, current: &current, chosen: &chosen, forward: &forward, headers };
     let mut errand = Errand::new(&live, &chosen.decision_id, chosen.expected, started);
+    if let Err(error) = errand.charge(&hints) {
+        errand.settle(error.code());
+        return Err(error);
+    }
     let Carried { target, answer, attempts } = match carried.carry_out().await {
         Ok(carried) => carried,
         Err(error) => {

@@ -10,10 +10,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::decide::Made;
+use crate::error::Error;
 use crate::live::{Current, Live};
 use crate::state::now_us;
 use crate::tally::Expected;
 use crate::targets::Target;
+use crate::tenants::budget::Reservation;
 use crate::upstream::sse::Event;
 use crate::wire::headers::Hints;
 use crate::wire::query::Query;
@@ -91,6 +93,8 @@ pub(super) struct Errand {
     price: Option<(f64, f64)>,
     expected: Expected,
     outcome: Outcome,
+    /// Who pays, and what was put aside.
+    account: Option<(Arc<str>, Option<Reservation>)>,
     is_settled: bool,
 }
 
@@ -98,7 +102,17 @@ impl Errand {
     /// One that begins.
     pub(super) fn new(live: &Arc<Live>, decision_id: &str, expected: Expected, started: Instant) -> Self {
         let outcome = Outcome { id: decision_id.to_owned(), outcome: "left".into(), ..Outcome::default() };
-        Self { live: Arc::clone(live), started, price: None, expected, outcome, is_settled: false }
+        Self { live: Arc::clone(live), started, price: None, expected, outcome, account: None, is_settled: false }
+    }
+
+    /// Notes who pays, and puts aside what that is expected to be.
+    pub(super) fn charge(&mut self, hints: &Hints) -> Result<(), Error> {
+        let Some(tenant) = &hints.tenant else { return Ok(()) };
+        let usd = self.expected.cost_usd.unwrap_or_default();
+        let reserved = hints.budget.as_ref().map(|budget| budget.reserve(usd, now_us()));
+        let reserved = reserved.transpose().map_err(|retry_after| Error::BudgetExceeded { retry_after })?;
+        self.account = Some((Arc::clone(tenant), reserved));
+        Ok(())
     }
 
     /// Notes who answers.
@@ -165,6 +179,20 @@ impl Errand {
         self.is_settled = true;
         if self.outcome.outcome == "answered" {
             self.live.tally.answered(self.expected, self.outcome.cost_usd);
+        }
+        // Who was answered pays, be it that the answer was cut short or that they left in its middle; by the target's count where
+        // there is one.
+        if let Some((tenant, reserved)) = self.account.take()
+            && self.outcome.target.is_some()
+            && self.outcome.outcome != "refused"
+        {
+            let usd = self.outcome.cost_usd.or(self.expected.cost_usd).unwrap_or_default();
+            if let Some(reserved) = reserved {
+                reserved.settle(usd, now_us());
+            }
+            if let Some(state) = &self.live.state {
+                state.ledger.spend(&tenant, now_us(), usd);
+            }
         }
         if let Some(state) = &self.live.state {
             self.outcome.latency_ms = Some(self.started.elapsed().as_secs_f64() * 1e3);

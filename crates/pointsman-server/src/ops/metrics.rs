@@ -7,6 +7,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 
 use crate::live::Live;
+use crate::state::now_us;
 
 /// The format's name, as Prometheus asks for it.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -19,5 +20,6 @@ const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=
 )]
 pub(crate) async fn metrics(State(live): State<Arc<Live>>) -> Response {
     live.metrics.ledger_lost(live.state.as_ref().map_or(0, |state| state.ledger.lost()));
+    live.metrics.budgets(live.current().tenants.left(now_us()));
     ([(CONTENT_TYPE, OPENMETRICS)], live.metrics.text()).into_response()
 }

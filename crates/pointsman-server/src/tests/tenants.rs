@@ -5,12 +5,18 @@ use serde_json::json;
 use super::artifact::{Latencies, MODELS};
 use super::client::{Reply, Running, loopback};
 use super::fake::{Fake, completion};
-use crate::{Settings, TargetSettings, TenantSettings};
+use crate::{Settings, StateSettings, TargetSettings, TenantSettings};
 
 fn tenant(name: &str, models: &[&str], requests_per_minute: Option<u32>) -> TenantSettings {
     let digest = pointsman::artifact::identity(format!("key-of-{name}").as_bytes());
     let models = models.iter().map(|&model| model.to_owned()).collect();
-    TenantSettings { name: name.into(), key_sha256: vec![digest], models, requests_per_minute }
+    TenantSettings {
+        name: name.into(),
+        key_sha256: vec![digest],
+        models,
+        requests_per_minute,
+        budget_usd_per_day: None,
+    }
 }
 
 fn serving(targets: Vec<TargetSettings>) -> Running {
@@ -77,4 +83,46 @@ fn a_limit_is_exact_and_says_when_to_come_again() {
     assert!((1..=20).contains(&wait), "a third of a minute, not {wait} s");
     assert_eq!(server.samples("pointsman_ratelimited_total"), ["pointsman_ratelimited_total{tenant=\"few\"} 1"]);
     assert_eq!(ask(&server, "POST /v1/route", "all", &body).status, 200, "others are not held up");
+}
+
+#[test]
+fn a_budget_is_spent_by_answers_and_survives_a_restart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("p.db");
+    // Three tokens in, one out: five millionths of a dollar each.
+    let fake = Fake::new([completion("Hi")]);
+    let start = |budget: f64| {
+        let tenants = vec![TenantSettings { budget_usd_per_day: Some(budget), ..tenant("poor", &["*"], None) }];
+        let state = Some(StateSettings::new(Some(path.clone())));
+        Running::with(
+            Latencies::Known,
+            Settings { targets: vec![fake.target("a", "small")], tenants, state, ..loopback() },
+        )
+    };
+    let chat = |server: &Running| {
+        let body = json!({ "model": "small", "messages": [{ "role": "user", "content": "hello" }] });
+        ask(server, "POST /v1/chat/completions", "poor", &body)
+    };
+    // What the router expects of a call is a ten-thousandth: with less than that left nothing is begun.
+    let server = start(1.1e-4);
+    assert_eq!(chat(&server).status, 200);
+    assert_eq!(chat(&server).status, 200);
+    let left = server.samples("pointsman_budget_remaining_usd{");
+    assert_eq!(left, ["pointsman_budget_remaining_usd{tenant=\"poor\"} 0.0001"]);
+    assert_eq!(chat(&server).status, 200);
+    let refused = chat(&server);
+    assert_eq!(refused.error().1, "budget_exceeded");
+    assert_eq!(refused.status, 402);
+    assert!(refused.header("retry-after").is_some_and(|seconds| seconds.parse::<u32>().is_ok_and(|s| s <= 86_400)));
+    assert_eq!(
+        ask(&server, "POST /v1/route", "poor", &json!({ "prompt": "hello" })).status,
+        200,
+        "deciding costs nothing"
+    );
+    assert_eq!(fake.requests().len(), 3);
+    server.stop().join().expect("stopped");
+    let again = start(1.1e-4);
+    assert_eq!(chat(&again).error().1, "budget_exceeded", "what was spent is remembered");
+    again.stop().join().expect("stopped");
+    assert_eq!(chat(&start(1.0)).status, 200);
 }

@@ -11,6 +11,7 @@ use super::options::{OBJECTIVES, objective_named};
 use crate::error::Error;
 use crate::targets::is_region;
 use crate::tenants::Admitted;
+use crate::tenants::budget::Budget;
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(crate) const SCHEMA: HeaderName = HeaderName::from_static("x-pointsman-schema-version");
@@ -57,6 +58,8 @@ pub(crate) struct Hints {
     pub(crate) trace_id: Option<String>,
     /// Who asks, where there are tenants.
     pub(crate) tenant: Option<Arc<str>>,
+    /// What whoever asks may spend, where that is limited.
+    pub(crate) budget: Option<Budget>,
     /// Models that whoever asks may not use.
     pub(crate) denied: Arc<[String]>,
 }
@@ -71,6 +74,7 @@ impl Hints {
         let admitted = head.extensions.get::<Admitted>();
         Ok(Self {
             tenant: admitted.map(|admitted| Arc::clone(&admitted.name)),
+            budget: admitted.and_then(|admitted| admitted.budget.clone()),
             objective: headers.get(OBJECTIVE).map(objective).transpose()?,
             session_id: headers.get(SESSION).map(session).transpose()?,
             region: headers.get(REGION).map(region).transpose()?,

@@ -109,6 +109,7 @@ impl Error {
             }
             Self::Unauthorized => other(StatusCode::UNAUTHORIZED, "invalid_api_key"),
             Self::RateLimited { .. } => other(StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded"),
+            Self::BudgetExceeded { .. } => other(StatusCode::PAYMENT_REQUIRED, "budget_exceeded"),
             Self::NoTargets => other(StatusCode::NOT_FOUND, "no_targets"),
             Self::NoState => other(StatusCode::NOT_FOUND, "no_state"),
             Self::NoDecision { .. } => Class {
@@ -173,10 +174,15 @@ impl Error {
                 let attempt = |(target, cause): &(String, &'static str)| Attempt { target: target.clone(), cause };
                 (Vec::new(), attempts.iter().map(attempt).collect(), *retry_after)
             }
-            Self::RateLimited { retry_after } => (Vec::new(), Vec::new(), Some(*retry_after)),
+            Self::RateLimited { retry_after } | Self::BudgetExceeded { retry_after } => {
+                (Vec::new(), Vec::new(), Some(*retry_after))
+            }
             _ => (Vec::new(), Vec::new(), None),
         };
-        let busy = matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
+        let busy = matches!(
+            status,
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS | StatusCode::PAYMENT_REQUIRED
+        );
         let retry_after = busy.then_some(wait.unwrap_or(RETRY_SECONDS));
         let retryable = busy
             || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT)
