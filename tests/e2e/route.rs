@@ -54,3 +54,25 @@ fn any_argument_is_a_prompt() {
         assert_eq!(run.stdout.lines().count(), 1, "{prompt:?}");
     }
 }
+
+#[test]
+fn a_configuration_decides_by_its_policies_and_says_why() {
+    let bench = Workbench::with_router();
+    let shown = bench.run(&["show", "router.safetensors", "--json"]).done().json();
+    let dear = shown["models"][2].as_str().expect("a model").to_owned();
+    let config = format!(
+        "[router]\npath = \"elsewhere.safetensors\"\n[[policies]]\nname = \"free-plan\"\nwhen = 'context.plan == \"free\"'\ndeny = [\"{dear}\"]\n"
+    );
+    bench.write("gateway.toml", &config);
+    let route =
+        |more: &[&str]| bench.run(&[&["route", "router.safetensors", "--config", "gateway.toml"], more].concat());
+    let explained = route(&["--explain", "hello"]).done().stdout;
+    assert!(explained.contains("free-plan") && explained.contains("yes, to be safe"), "{explained}");
+    let told = route(&["--json", "hello"]).done().json();
+    assert_eq!((told["policy"].as_str(), told["decision"]["policy"].as_str()), (Some("free-plan"), Some("free-plan")));
+    assert!(!bench.path("pointsman.db").exists(), "trying keeps nothing");
+    bench.write("bad.toml", config.replace("context.plan ==", "plan =="));
+    let refused = bench.run(&["route", "router.safetensors", "--config", "bad.toml", "hello"]);
+    assert_eq!(refused.status, Some(2));
+    assert!(refused.stderr.contains("policy `free-plan`: when expected context, tenant"), "{}", refused.stderr);
+}

@@ -375,6 +375,7 @@ pub(crate) struct Extend {
   pointsman route router.safetensors 'Translate to French: good morning'
   pointsman route router.safetensors --objective cheap --json 'Translate to French: good morning'
   pointsman route router.safetensors --stdin < requests.jsonl > decisions.jsonl
+  pointsman route router.safetensors --config gateway.toml --explain 'Translate to French: good morning'
 
 --stdin reads one JSON object a line, {\"id\"?, \"prompt\" or \"messages\", \"context\"?}, and answers each with one line.")]
 pub(crate) struct Route {
@@ -401,6 +402,10 @@ pub(crate) struct Route {
     /// Least expected quality
     #[arg(long, value_name = "QUALITY")]
     pub(crate) min_quality: Option<f64>,
+    /// Decide as a gateway of this configuration would, by its policies, aliases and targets; lines of --stdin are then bodies of
+    /// requests
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
     /// Show what the decision was made of
     #[arg(long)]
     pub(crate) explain: bool,

@@ -10,6 +10,7 @@ use pointsman::Objective;
 use serde::Deserialize;
 
 use crate::error::Error;
+use crate::routing::policies::PolicySettings;
 use crate::settings::Settings;
 use crate::state::StateSettings;
 use crate::targets::{TargetPrice, TargetSettings, Timeouts};
@@ -40,6 +41,28 @@ pub struct Config {
     pub tenants: Vec<TenantSection>,
     /// Where decisions and feedback are kept.
     pub state: StateSection,
+    /// Rules, the first that holds counts.
+    pub policies: Vec<PolicySection>,
+}
+
+/// One of `[[policies]]`; for domains see [`PolicySettings`].
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicySection {
+    /// Unique.
+    pub name: String,
+    /// A condition in CEL; absent: always.
+    pub when: Option<String>,
+    /// Names or patterns of the only models.
+    #[serde(default)]
+    pub allow: Vec<String>,
+    /// Names or patterns of models that are out.
+    #[serde(default)]
+    pub deny: Vec<String>,
+    /// What the router weighs.
+    pub objective: Option<ObjectiveKey>,
+    /// Refuses the request, with this sentence.
+    pub refuse: Option<String>,
 }
 
 /// `[state]`; for domains and defaults see [`StateSettings`].
@@ -248,14 +271,12 @@ impl Config {
     /// # Errors
     /// [`Error::NoRouter`] without a path, [`Error::Router`] for an objective that does not exist.
     pub fn into_settings(self) -> Result<Settings, Error> {
-        let Self { server, router, log, targets, aliases, tenants, state } = self;
+        let Self { server, router, log, targets, aliases, tenants, state, policies } = self;
         let mut settings = Settings::new(router.path.ok_or(Error::NoRouter)?);
         if let Some(objective) = router.objective {
-            settings.objective = match objective {
-                ObjectiveKey::Name(name) => name.parse::<Objective>()?,
-                ObjectiveKey::Lambda(lambda) => lambda.to_string().parse()?,
-            };
+            settings.objective = objective.into_objective()?;
         }
+        settings.policies = policies.into_iter().map(PolicySection::into_settings).collect::<Result<_, _>>()?;
         settings.state = state.into_settings(log.prompts == Some(Prompts::Store));
         settings.aliases = aliases;
         settings.tenants = tenants.into_iter().map(TenantSection::into_settings).collect();
@@ -271,6 +292,23 @@ impl Config {
         set(&mut settings.read_timeout, server.read_timeout_ms.map(Duration::from_millis));
         set(&mut settings.drain_timeout, server.drain_timeout_ms.map(Duration::from_millis));
         Ok(settings)
+    }
+}
+
+impl ObjectiveKey {
+    fn into_objective(self) -> Result<Objective, Error> {
+        Ok(match self {
+            Self::Name(name) => name.parse()?,
+            Self::Lambda(lambda) => lambda.to_string().parse()?,
+        })
+    }
+}
+
+impl PolicySection {
+    fn into_settings(self) -> Result<PolicySettings, Error> {
+        let Self { name, when, allow, deny, objective, refuse } = self;
+        let objective = objective.map(ObjectiveKey::into_objective).transpose()?;
+        Ok(PolicySettings { name, when, allow, deny, objective, refuse })
     }
 }
 
@@ -387,15 +425,10 @@ mod tests {
 
     #[test]
     fn sections_that_are_planned_are_refused_as_such() {
-        for section in ["policies", "experiments"] {
-            assert_eq!(
-                refusal(&format!("[[{section}]]\nname = \"x\"\n")),
-                format!(
-                    "configuration `p.toml`, line 1: section `{section}` is planned and not there yet; remove it to \
-                     serve decisions"
-                )
-            );
-        }
+        assert_eq!(
+            refusal("[[experiments]]\nname = \"x\"\n"),
+            "configuration `p.toml`, line 1: section `experiments` is planned and not there yet; remove it to serve decisions"
+        );
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 mod batch;
 mod chat;
-mod decide;
+pub(crate) mod decide;
 mod feedback;
 mod models;
 mod record;

@@ -146,6 +146,26 @@ pub enum Error {
         /// Seconds.
         retry_after: u32,
     },
+    /// A policy of the configuration is not valid.
+    #[error("policy `{policy}`: {field} expected {expected}, got `{got}`")]
+    BadPolicy {
+        /// Its name.
+        policy: String,
+        /// The key in the configuration.
+        field: &'static str,
+        /// What it may be.
+        expected: &'static str,
+        /// What it is, shortened.
+        got: String,
+    },
+    /// A policy refuses the request.
+    #[error("policy `{policy}`: {message}")]
+    PolicyRefused {
+        /// Its name.
+        policy: String,
+        /// The operator's sentence.
+        message: String,
+    },
     /// An alias of the configuration stands for nothing.
     #[error("alias `{name}`: expected {expected}, got `{got}`")]
     Alias {
@@ -287,6 +307,11 @@ impl Error {
     pub(crate) fn tenant(tenant: &str, field: &'static str, expected: &'static str, got: &str) -> Self {
         let short = |text: &str| text.chars().take(80).collect();
         Self::BadTenant { tenant: short(tenant), field, expected, got: short(got) }
+    }
+
+    pub(crate) fn policy(policy: &str, field: &'static str, expected: &'static str, got: &str) -> Self {
+        let short = |text: &str| text.chars().take(200).collect();
+        Self::BadPolicy { policy: short(policy), field, expected, got: short(got) }
     }
 
     pub(crate) fn invalid(

@@ -38,6 +38,7 @@
 //! | `tally` | what the decisions since the start came to |
 //! | `live` | the snapshot of the moment and its replacement, requests in flight |
 //! | [`config`], `settings` | what an operator may set: the file, and its validated form |
+//! | `explain` | decisions under a configuration, without a network |
 //! | `metrics` | what is counted and timed |
 //! | `error` | everything that can go wrong |
 //!
@@ -47,6 +48,7 @@
 pub mod config;
 mod data;
 mod error;
+mod explain;
 mod live;
 mod metrics;
 mod nearest;
@@ -65,7 +67,9 @@ mod wire;
 
 pub use config::Config;
 pub use error::{Error, UpstreamOutcome};
+pub use explain::Explainer;
 pub use net::server::{Listening, Reloader, Server};
+pub use routing::policies::PolicySettings;
 pub use settings::Settings;
 pub use state::StateSettings;
 pub use targets::{TargetPrice, TargetSettings, Timeouts};

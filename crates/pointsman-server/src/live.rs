@@ -11,6 +11,7 @@ use tokio::sync::{Mutex, Semaphore};
 use crate::error::Error;
 use crate::metrics::{DecisionCells, Metrics};
 use crate::net::ids::Ids;
+use crate::routing::policies::Policies;
 use crate::routing::retries::RetryBudget;
 use crate::routing::snapshot::Snapshot;
 use crate::settings::{Limits, Settings};
@@ -30,6 +31,8 @@ pub(crate) struct Current {
     pub(crate) targets: Targets,
     /// Who may ask.
     pub(crate) tenants: Tenants,
+    /// The operator's rules.
+    pub(crate) policies: Policies,
     pub(crate) cells: DecisionCells,
 }
 
@@ -204,11 +207,12 @@ fn load(
     let targets = Targets::new(&settings.targets, router.models())?;
     let tenants =
         Tenants::new(&settings.tenants, router.models(), before.map(|before| &before.tenants), spent, now_us())?;
-    Ok(Current { cells: DecisionCells::new(router.models().len()), snapshot, targets, tenants })
+    let policies = Policies::new(&settings.policies, router.models())?;
+    Ok(Current { policies, cells: DecisionCells::new(router.models().len()), snapshot, targets, tenants })
 }
 
 /// Whether something changed beside what a reload takes into use.
 fn waits_for_a_start(started_with: &Settings, now: &Settings) -> bool {
-    let Settings { router, objective, targets, aliases, tenants, .. } = now.clone();
-    Settings { router, objective, targets, aliases, tenants, ..started_with.clone() } != *now
+    let Settings { router, objective, targets, aliases, tenants, policies, .. } = now.clone();
+    Settings { router, objective, targets, aliases, tenants, policies, ..started_with.clone() } != *now
 }

@@ -3,6 +3,7 @@
 pub(crate) mod decisions;
 pub(crate) mod metrics;
 pub(crate) mod openapi;
+pub(crate) mod policies;
 pub(crate) mod probes;
 pub(crate) mod routers;
 pub(crate) mod status;
@@ -26,6 +27,7 @@ pub(crate) fn endpoints(live: Arc<Live>) -> Router {
         .route("/admin/v1/decisions/{id}", get(decisions::one))
         .route("/", get(status::page))
         .route("/admin/v1/status", get(status::status))
+        .route("/admin/v1/policy/test", post(policies::test))
         .route("/admin/v1/reload", post(routers::reload))
         .route("/admin/v1/routers", get(routers::routers))
         .fallback(async || Error::NotFound)

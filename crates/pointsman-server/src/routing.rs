@@ -3,5 +3,6 @@
 //! happens outside.
 
 pub(crate) mod plan;
+pub(crate) mod policies;
 pub(crate) mod retries;
 pub(crate) mod snapshot;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use pointsman::Objective;
 
 use crate::error::Error;
+use crate::routing::policies::PolicySettings;
 use crate::state::StateSettings;
 use crate::targets::TargetSettings;
 use crate::tenants::TenantSettings;
@@ -25,6 +26,8 @@ pub struct Settings {
     pub aliases: BTreeMap<String, String>,
     /// Who may use the data plane. Default: everyone.
     pub tenants: Vec<TenantSettings>,
+    /// Rules about who may use which models, the first that holds counts. Default: none.
+    pub policies: Vec<PolicySettings>,
     /// Where decisions and feedback are kept. Default: nowhere, and feedback is refused.
     pub state: Option<StateSettings>,
     /// Address of the data plane, `host:port`; port 0 takes any free one. Default: `127.0.0.1:8080`.
@@ -56,6 +59,7 @@ impl Settings {
             targets: Vec::new(),
             aliases: BTreeMap::new(),
             tenants: Vec::new(),
+            policies: Vec::new(),
             state: None,
             listen: "127.0.0.1:8080".into(),
             admin_listen: Some("127.0.0.1:8081".into()),

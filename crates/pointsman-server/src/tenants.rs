@@ -138,6 +138,11 @@ impl Tenants {
         same.then(|| Arc::clone(bucket))
     }
 
+    /// Models that a tenant may not use; `None` where there is no such tenant.
+    pub(crate) fn denied(&self, name: &str) -> Option<Arc<[String]>> {
+        Some(Arc::clone(&self.all.iter().find(|tenant| *tenant.name == *name)?.denied))
+    }
+
     fn account(&self, name: &str) -> Option<Arc<Account>> {
         Some(Arc::clone(&self.all.iter().find(|tenant| *tenant.name == *name)?.account))
     }

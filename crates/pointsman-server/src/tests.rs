@@ -10,6 +10,7 @@ mod gateway;
 mod measures;
 mod options;
 mod overload;
+mod policies;
 mod refusals;
 mod reloads;
 mod shutdown;

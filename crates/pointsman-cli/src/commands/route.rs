@@ -1,5 +1,7 @@
 //! `pointsman route`: one prompt, or JSON lines.
 
+mod configured;
+
 use std::io::{BufRead, BufWriter, Write};
 
 use pointsman::artifact::Document;
@@ -17,6 +19,9 @@ use crate::text::{percent, table};
 const LONGEST_LINE: u64 = 16 << 20;
 
 pub(crate) fn run(args: &Route) -> anyhow::Result<()> {
+    if let Some(config) = &args.config {
+        return configured::run(args, config);
+    }
     let router = Router::load(&args.router)?;
     let policy = Policy {
         objective: args.objective.as_deref().map(str::parse).transpose()?.unwrap_or(Objective::Default),

@@ -5,7 +5,7 @@ use toml::de::{DeTable, DeValue};
 use crate::nearest::nearest;
 
 /// Sections and their keys.
-const SECTIONS: [(&str, &[&str]); 6] = [
+const SECTIONS: [(&str, &[&str]); 7] = [
     (
         "server",
         &[
@@ -22,6 +22,7 @@ const SECTIONS: [(&str, &[&str]); 6] = [
     ("router", &["path", "objective"]),
     ("log", &["format", "level", "prompts"]),
     ("state", &["path", "retention_days", "most_decisions"]),
+    ("policies", &["name", "when", "allow", "deny", "objective", "refuse"]),
     ("tenants", &["name", "key_sha256", "models", "requests_per_minute", "budget_usd_per_day"]),
     (
         "targets",
@@ -41,7 +42,7 @@ const SECTIONS: [(&str, &[&str]); 6] = [
 ];
 
 /// Sections of the gateway. To pass over one would change what was asked.
-const PLANNED: [&str; 2] = ["policies", "experiments"];
+const PLANNED: [&str; 1] = ["experiments"];
 
 /// Sections whose keys are the operator's own.
 const OPEN: [&str; 1] = ["aliases"];

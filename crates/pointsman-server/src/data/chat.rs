@@ -185,7 +185,19 @@ fn defaults(current: &Current, hints: &Hints, query: &Query<'_>) -> Option<Vec<u
     if limited || !allow.is_empty() || !deny.is_empty() {
         return None;
     }
-    let wanted = Wanted { model: query.model(), models: query.models(), objective: None, hinted: None, allow, deny };
+    // Rules may deny what nobody can look at now: with any, nothing is guessed.
+    if !current.policies.is_empty() {
+        return None;
+    }
+    let wanted = Wanted {
+        model: query.model(),
+        models: query.models(),
+        objective: None,
+        hinted: None,
+        ruled: None,
+        allow,
+        deny,
+    };
     let mut ranked = current.snapshot.select(wanted).ok()?.requested;
     if ranked.is_empty() {
         ranked = current.targets.models();

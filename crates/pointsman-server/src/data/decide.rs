@@ -11,7 +11,8 @@ use crate::error::Error;
 use crate::live::{Current, Live};
 use crate::metrics::Stage;
 use crate::routing::plan::{Plan, plan};
-use crate::routing::snapshot::{Selection, Wanted};
+use crate::routing::policies::Facts;
+use crate::routing::snapshot::{AUTO, Selection, Wanted};
 use crate::wire::answer::{Answer, candidates};
 use crate::wire::headers::Hints;
 use crate::wire::query::Query;
@@ -27,7 +28,7 @@ thread_local! {
 
 /// What the shell needs to know of a decision that it has written.
 #[derive(Debug)]
-pub(super) struct Decided {
+pub(crate) struct Decided {
     pub(super) id: String,
     pub(super) model_idx: usize,
     pub(super) reason: &'static str,
@@ -36,7 +37,7 @@ pub(super) struct Decided {
 
 /// Whether the answer names its line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub(crate) enum Form {
     /// The answer to a request.
     Single,
     /// The answer to a line of a batch, with its `id`.
@@ -44,7 +45,7 @@ pub(super) enum Form {
 }
 
 /// Decides for `body` and appends the JSON of the answer to `out`. Where there is an error, `out` is as it was.
-pub(super) fn decide(
+pub(crate) fn decide(
     live: &Live,
     current: &Current,
     hints: &Hints,
@@ -59,7 +60,7 @@ pub(super) fn decide(
         let router = snapshot.router();
         let id = live.ids.next("dec");
         record::decided(live, current, hints, &query, &made, &id);
-        let Made { selection, plan, predictions, elapsed_us, .. } = made;
+        let Made { selection, plan, predictions, elapsed_us, policy, .. } = made;
         let (models, candidates) = candidates(router, plan, predictions, &current.targets);
         let answer = Answer {
             id: (form == Form::Line).then(|| query.id().unwrap_or(&Value::Null)),
@@ -72,6 +73,7 @@ pub(super) fn decide(
             router_version: snapshot.version(),
             config_version: snapshot.config_version(),
             experiment: None,
+            policy,
             pinned: plan.pinned,
             session_id: query.session_id().or(hints.session_id.as_deref()),
             trace_id: hints.trace_id.as_deref(),
@@ -80,6 +82,28 @@ pub(super) fn decide(
         serde_json::to_writer(&mut *out, &answer).map_err(Error::Answer)?;
         Ok(Decided { model_idx: plan.model_idx, reason: plan.reason, elapsed_us, id })
     })
+}
+
+/// What a request says of itself, for the operator's rules.
+pub(crate) fn facts<'f>(
+    query: &'f Query<'_>,
+    hints: &'f Hints,
+    turns: &'f [Turn<'f>],
+    context: &'f [(&'f str, ContextValue<'f>)],
+) -> Facts<'f> {
+    let needs = query.limits().needs;
+    Facts {
+        context,
+        tenant: hints.tenant.as_deref().unwrap_or_default(),
+        session: query.session_id().or(hints.session_id.as_deref()).unwrap_or_default(),
+        region: hints.region.as_deref().unwrap_or_default(),
+        model: query.model().or(query.models().first().map(|model| model.0.as_ref())).unwrap_or(AUTO),
+        tools: query.tools(),
+        images: query.images(),
+        json: needs.json,
+        turns: turns.len(),
+        chars: turns.iter().map(|turn| turn.text.chars().count()).sum(),
+    }
 }
 
 /// A plan, and what it was made from.
@@ -91,6 +115,8 @@ pub(super) struct Made<'m> {
     pub(super) context: &'m [(&'m str, ContextValue<'m>)],
     /// Microseconds for features, prediction and decision.
     pub(super) elapsed_us: u64,
+    /// The operator's rule that the decision follows.
+    pub(super) policy: Option<&'m str>,
 }
 
 /// Runs the core's stages for a query, times and counts them; `finish` sees the plan while the buffers hold it.
@@ -104,18 +130,25 @@ pub(super) fn planned<R>(
 ) -> Result<R, Error> {
     let snapshot = &current.snapshot;
     let (allow, deny) = query.pool();
+    let (turns, context) = (query.turns(), query.context());
+    let rule =
+        if current.policies.is_empty() { None } else { current.policies.first(&facts(query, hints, &turns, &context)) };
+    if let Some((rule, message)) = rule.and_then(|rule| Some((rule, rule.refuse.as_ref()?))) {
+        return Err(Error::PolicyRefused { policy: rule.name.clone(), message: message.clone() });
+    }
+    let ruled_out = rule.map(|rule| rule.denied.as_slice()).unwrap_or_default();
     let joined;
-    let deny = if hints.denied.is_empty() {
+    let deny = if hints.denied.is_empty() && ruled_out.is_empty() {
         deny
     } else {
-        joined = [deny, &hints.denied].concat();
+        joined = [deny, &hints.denied, ruled_out].concat();
         &joined
     };
     let objective: Option<&Objective> = query.objective();
     let hinted = hints.objective.as_ref();
-    let selection =
-        snapshot.select(Wanted { model: query.model(), models: query.models(), objective, hinted, allow, deny })?;
-    let (turns, context) = (query.turns(), query.context());
+    let ruled = rule.and_then(|rule| rule.objective.as_ref());
+    let wanted = Wanted { model: query.model(), models: query.models(), objective, hinted, ruled, allow, deny };
+    let selection = snapshot.select(wanted)?;
     let request = query.request(&turns, &context);
     let limits = query.limits();
     let parsed = Instant::now();
@@ -141,8 +174,12 @@ pub(super) fn planned<R>(
             turns: &turns,
             context: &context,
             elapsed_us,
+            policy: rule.map(|rule| rule.name.as_str()),
         })?;
 
+        if hints.is_trial {
+            return Ok(finished);
+        }
         live.metrics.stage(Stage::parse, parsed - started);
         live.metrics.stage(Stage::embed, embedded - parsed);
         live.metrics.stage(Stage::score, scored - embedded);

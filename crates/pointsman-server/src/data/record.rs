@@ -29,12 +29,14 @@ pub(super) fn decided(
     made: &Made<'_>,
     id: &str,
 ) -> Expected {
-    live.tally.decided();
+    if !hints.is_trial {
+        live.tally.decided();
+    }
     let snapshot = &current.snapshot;
     let ranked = |model_idx: usize| made.plan.ranked.iter().find(|entry| entry.model_idx == model_idx);
     let cost = |model_idx| ranked(model_idx).map(|entry| entry.cost_usd).filter(|cost| cost.is_finite());
     let expected = Expected { cost_usd: cost(made.plan.model_idx), baseline_usd: cost(snapshot.best_single()) };
-    let Some(state) = &live.state else { return expected };
+    let Some(state) = live.state.as_ref().filter(|_| !hints.is_trial) else { return expected };
     let turns = made.turns.iter().map(|turn| (role(turn.role), turn.text));
     state.ledger.decide(Decision {
         id: id.to_owned(),

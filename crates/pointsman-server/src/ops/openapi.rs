@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use utoipa::OpenApi;
 
-use super::{decisions, metrics, probes, routers, status};
+use super::{decisions, metrics, policies, probes, routers, status};
 use crate::data;
 use crate::live::Live;
 use crate::wire::query::Message;
@@ -49,6 +49,7 @@ struct DataPlane;
         routers::routers,
         routers::reload,
         status::status,
+        policies::test,
         decisions::latest,
         decisions::one,
         data_document

@@ -13,7 +13,7 @@ use crate::wire::json::Text;
 use crate::wire::models::{Model, Pricing};
 
 /// The name that means the operator's objective.
-const AUTO: &str = "auto";
+pub(crate) const AUTO: &str = "auto";
 
 /// Aliases of the named objectives.
 const ALIASES: [(&str, Objective); 4] = [
@@ -57,6 +57,8 @@ pub(crate) struct Wanted<'q> {
     pub(crate) objective: Option<&'q Objective>,
     /// Objective for a request that names none itself.
     pub(crate) hinted: Option<&'q Objective>,
+    /// Objective of the operator's rule, which goes before all others.
+    pub(crate) ruled: Option<&'q Objective>,
     /// Patterns of the models that may be chosen; empty: all.
     pub(crate) allow: &'q [String],
     /// Patterns of those that may not.
@@ -151,6 +153,7 @@ impl Snapshot {
             });
         }
         let (objective, param) = match (wanted.objective, named) {
+            _ if wanted.ruled.is_some() => (wanted.ruled, "policies"),
             (Some(objective), _) => (Some(objective), "pointsman.objective"),
             (None, Some(objective)) => (Some(objective), "model"),
             (None, None) => (wanted.hinted, "x-pointsman-objective"),

@@ -30,6 +30,7 @@ fn each_plane_describes_itself() {
     let expected = [
         "/admin/v1/decisions",
         "/admin/v1/decisions/{id}",
+        "/admin/v1/policy/test",
         "/admin/v1/reload",
         "/admin/v1/routers",
         "/admin/v1/status",

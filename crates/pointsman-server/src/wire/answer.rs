@@ -37,6 +37,9 @@ pub(crate) struct Answer<'a> {
     /// Null: there are no experiments.
     #[schema(value_type = Option<String>, required)]
     pub(crate) experiment: Option<&'a str>,
+    /// The operator's rule that it follows, if any.
+    #[schema(required)]
+    pub(crate) policy: Option<&'a str>,
     /// Whether the request named the model itself.
     pub(crate) pinned: bool,
     /// The session, if the request named one.

@@ -60,6 +60,8 @@ pub(crate) struct Hints {
     pub(crate) tenant: Option<Arc<str>>,
     /// What whoever asks may spend, where that is limited.
     pub(crate) budget: Option<Budget>,
+    /// Whether it is only tried: nothing is counted or kept.
+    pub(crate) is_trial: bool,
     /// Models that whoever asks may not use.
     pub(crate) denied: Arc<[String]>,
 }
@@ -74,6 +76,7 @@ impl Hints {
         let admitted = head.extensions.get::<Admitted>();
         Ok(Self {
             tenant: admitted.map(|admitted| Arc::clone(&admitted.name)),
+            is_trial: false,
             budget: admitted.and_then(|admitted| admitted.budget.clone()),
             objective: headers.get(OBJECTIVE).map(objective).transpose()?,
             session_id: headers.get(SESSION).map(session).transpose()?,

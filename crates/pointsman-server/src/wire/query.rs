@@ -255,11 +255,13 @@ impl<'b> Query<'b> {
         }
     }
 
-    fn tools(&self) -> usize {
+    /// Tools that the model may call.
+    pub(crate) fn tools(&self) -> usize {
         self.tools.map_or(0, |tools| tools.0)
     }
 
-    fn images(&self) -> usize {
+    /// Images of all messages.
+    pub(crate) fn images(&self) -> usize {
         self.messages.as_ref().map_or(0, Conversation::images)
     }
 }

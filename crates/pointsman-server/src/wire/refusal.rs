@@ -109,6 +109,7 @@ impl Error {
             }
             Self::Unauthorized => other(StatusCode::UNAUTHORIZED, "invalid_api_key"),
             Self::RateLimited { .. } => other(StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded"),
+            Self::PolicyRefused { .. } => other(StatusCode::FORBIDDEN, "policy_refused"),
             Self::BudgetExceeded { .. } => other(StatusCode::PAYMENT_REQUIRED, "budget_exceeded"),
             Self::NoTargets => other(StatusCode::NOT_FOUND, "no_targets"),
             Self::NoState => other(StatusCode::NOT_FOUND, "no_state"),
@@ -145,6 +146,7 @@ impl Error {
             | Self::Config { .. }
             | Self::Alias { .. }
             | Self::BadTenant { .. }
+            | Self::BadPolicy { .. }
             | Self::BadSetting { .. }
             | Self::BadTarget { .. }
             | Self::Certificates(_)
