@@ -4,6 +4,8 @@
 
 #[path = "fuzz/targets/artifact.rs"]
 mod artifact;
+#[path = "fuzz/targets/configuration.rs"]
+mod configuration;
 #[path = "fuzz/targets/log.rs"]
 mod log;
 #[path = "fuzz/targets/request.rs"]
@@ -11,18 +13,19 @@ mod request;
 
 use std::path::Path;
 
-/// Copies of every seed with a few bytes changed.
+/// Copies of every seed with a few bytes changed; `POINTSMAN_REPLAY_COPIES` asks for more.
 const COPIES: usize = 40;
 
 fn replay(folder: &str, run: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let copies = std::env::var("POINTSMAN_REPLAY_COPIES").ok().and_then(|copies| copies.parse().ok()).unwrap_or(COPIES);
     let mut random = fastrand::Rng::with_seed(5);
     let mut seeds = 0;
     for entry in std::fs::read_dir(folder).expect("the seeds are there") {
         let seed = std::fs::read(entry.expect("the seeds are readable").path()).expect("the seeds are readable");
         run(&seed);
         seeds += 1;
-        for _ in 0..COPIES {
+        for _ in 0..copies {
             let mut copy = seed.clone();
             for _ in 0..random.usize(1..4) {
                 let at = random.usize(..copy.len());
@@ -38,6 +41,11 @@ fn replay(folder: &str, run: fn(&[u8])) {
 #[test]
 fn logs() {
     replay("fuzz/seeds/log", log::run);
+}
+
+#[test]
+fn configurations() {
+    replay("fuzz/seeds/configuration", configuration::run);
 }
 
 #[test]

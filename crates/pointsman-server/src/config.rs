@@ -255,7 +255,11 @@ impl Config {
         Ok(config)
     }
 
-    fn parse(text: &str, path: &Path) -> Result<Self, Error> {
+    /// Reads a text; `path` is what errors call it. Relative paths stay as they are.
+    ///
+    /// # Errors
+    /// [`Error::Config`], as [`Self::read`].
+    pub fn parse(text: &str, path: &Path) -> Result<Self, Error> {
         let refused = |offset: Option<usize>, message: String| {
             let line = 1 + text[..offset.unwrap_or(0)].matches('\n').count();
             Error::Config { path: path.to_owned(), line, message }
