@@ -227,6 +227,9 @@ pub enum Error {
         /// The identifier, shortened.
         id: String,
     },
+    /// A tenant that is not configured.
+    #[error("tenant: no tenant has this name")]
+    NoTenant,
     /// An idempotency key that was used for something else.
     #[error("idempotency-key: was used for other feedback")]
     KeyReused,

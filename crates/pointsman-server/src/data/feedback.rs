@@ -17,7 +17,7 @@ use crate::nearest::nearest;
 use crate::net::body;
 use crate::state::now_us;
 use crate::wire::headers::Hints;
-use crate::wire::json::kind;
+use crate::wire::json::{Object, kind};
 use crate::wire::refusal::Refusal;
 
 /// Keys of the body.
@@ -91,7 +91,7 @@ pub(crate) struct Answer {
     description = "Kept with the decision, for `pointsman export` to turn into an evaluation log. It is on file when it is \
         answered. The header `idempotency-key` makes asking again safe.",
     params(("idempotency-key" = Option<String>, Header, description = "The same key means the same feedback", max_length = 255,
-        pattern = "^[!-~]*$")),
+        pattern = "^[!-~]{1,255}$")),
     request_body(content = Body<'static>, content_type = "application/json"),
     responses(
         (status = 200, description = "It is on file", body = Answer),
@@ -171,7 +171,7 @@ pub(crate) async fn feedback(State(live): State<Arc<Live>>, request: Request) ->
 }
 
 fn read(bytes: &[u8]) -> Result<Body<'_>, Error> {
-    serde_json::from_slice(bytes).map_err(|source| {
+    serde_json::from_slice::<Object<_>>(bytes).map(|body| body.0).map_err(|source| {
         let Ok(value) = serde_json::from_slice::<Value>(bytes) else {
             return Error::InvalidJson { line: source.line(), column: source.column(), source };
         };

@@ -130,6 +130,7 @@ fn name_models(document: &mut Value, live: &Live) {
             },
         },
     });
+    schemas["RouteRequest"]["properties"]["models"]["items"] = json!({ "enum": models });
     for list in ["allow", "deny"] {
         schemas["Options"]["properties"][list]["items"] =
             json!({ "anyOf": [{ "enum": models }, { "type": "string", "pattern": "[*?]", "maxLength": 64 }] });

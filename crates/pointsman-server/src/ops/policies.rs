@@ -17,7 +17,7 @@ use crate::net::body;
 use crate::routing::policies::Holds;
 use crate::targets::is_region;
 use crate::wire::headers::Hints;
-use crate::wire::json::kind;
+use crate::wire::json::{Object, kind};
 use crate::wire::query::Query;
 use crate::wire::refusal::Refusal;
 
@@ -33,6 +33,7 @@ pub(crate) struct Trial<'b> {
     /// A tenant's name.
     tenant: Option<String>,
     /// As in `x-pointsman-region`.
+    #[schema(max_length = 64, pattern = "^[!-~]{1,64}$")]
     region: Option<String>,
 }
 
@@ -77,6 +78,7 @@ pub(crate) struct RuleAnswer {
     responses(
         (status = 200, description = "Every rule, the one that counts, and the decision", body = Answer),
         (status = 400, description = "The request is not valid", body = Refusal),
+        (status = 404, description = "There is no such tenant", body = Refusal),
         (status = 408, description = "The body took too long to arrive", body = Refusal),
         (status = 413, description = "The body is too long", body = Refusal),
     )
@@ -89,12 +91,12 @@ pub(crate) async fn test(State(live): State<Arc<Live>>, request: Request) -> Res
 
 fn read(bytes: &[u8]) -> Result<Trial<'_>, Error> {
     const EXPECTED: &str = "an object with `request`, and perhaps `tenant` and `region`";
-    let trial: Trial<'_> =
-        serde_json::from_slice(bytes).map_err(|source| match serde_json::from_slice::<Value>(bytes) {
-            Ok(value) if !value.is_object() => Error::invalid("body", EXPECTED, kind(&value)),
-            Ok(_) => Error::invalid("body", EXPECTED, "other keys or values"),
-            Err(_) => Error::InvalidJson { line: source.line(), column: source.column(), source },
-        })?;
+    let read = serde_json::from_slice::<Object<Trial<'_>>>(bytes);
+    let Object(trial) = read.map_err(|source| match serde_json::from_slice::<Value>(bytes) {
+        Ok(value) if !value.is_object() => Error::invalid("body", EXPECTED, kind(&value)),
+        Ok(_) => Error::invalid("body", EXPECTED, "other keys or values"),
+        Err(_) => Error::InvalidJson { line: source.line(), column: source.column(), source },
+    })?;
     if trial.region.as_ref().is_some_and(|region| !is_region(region)) {
         return Err(Error::invalid("region", "1 to 64 visible ASCII characters", "others"));
     }
@@ -105,10 +107,7 @@ pub(crate) fn tried(live: &Live, current: &Current, trial: &Trial<'_>) -> Result
     let body = trial.request.get().as_bytes();
     let denied = match &trial.tenant {
         None => Arc::default(),
-        Some(tenant) => current
-            .tenants
-            .denied(tenant)
-            .ok_or_else(|| Error::invalid("tenant", "the name of a tenant", "another text"))?,
+        Some(tenant) => current.tenants.denied(tenant).ok_or(Error::NoTenant)?,
     };
     let hints = Hints {
         tenant: trial.tenant.as_deref().map(Arc::from),
@@ -117,7 +116,11 @@ pub(crate) fn tried(live: &Live, current: &Current, trial: &Trial<'_>) -> Result
         is_trial: true,
         ..Hints::default()
     };
-    let query = Query::parse(body, live.limits.max_messages)?;
+    let refusal = |error: &Error| serde_json::to_value(error.refusal()).map_err(Error::Answer);
+    let query = match Query::parse(body, live.limits.max_messages) {
+        Ok(query) => query,
+        Err(error) => return Ok(Answer { policy: None, rules: Vec::new(), decision: refusal(&error)? }),
+    };
     let (turns, context) = (query.turns(), query.context());
     let facts = facts(&query, &hints, &turns, &context);
     let rules: Vec<RuleAnswer> = current
@@ -136,7 +139,7 @@ pub(crate) fn tried(live: &Live, current: &Current, trial: &Trial<'_>) -> Result
     let mut json = Vec::new();
     let decision = match decide(live, current, &hints, body, Form::Single, &mut json) {
         Ok(_) => serde_json::from_slice(&json).map_err(Error::Answer)?,
-        Err(error) => serde_json::to_value(error.refusal()).map_err(Error::Answer)?,
+        Err(error) => refusal(&error)?,
     };
     let policy = rules.iter().find(|rule| rule.holds).map(|rule| rule.name.clone());
     Ok(Answer { policy, rules, decision })

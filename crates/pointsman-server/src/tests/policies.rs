@@ -90,9 +90,11 @@ fn a_dry_run_says_which_rule_counts_and_why_and_keeps_nothing() {
     assert_eq!(refused["decision"]["error"]["code"], "policy_refused");
     assert_eq!(server.administer("GET", "/admin/v1/decisions").json()["decisions"], json!([]));
     assert_eq!(server.administer("GET", "/admin/v1/status").json()["decisions"], 0);
-    for bad in
-        [json!([]), json!({}), json!({"request": {}, "x": 1}), json!({"request": {"prompt": "x"}, "tenant": "nobody"})]
-    {
+    let invalid = test(&server, &json!({"request": {"prompt": 1}})).json();
+    assert_eq!(invalid["decision"]["error"]["param"], "prompt");
+    let nobody = test(&server, &json!({"request": {"prompt": "x"}, "tenant": "nobody"}));
+    assert_eq!(nobody.error(), (404, "tenant_not_found".into(), Some("tenant".into())));
+    for bad in [json!([]), json!({}), json!([{}, null, null]), json!({"request": {}, "x": 1})] {
         assert_eq!(test(&server, &bad).status, 400, "{bad}");
     }
 }

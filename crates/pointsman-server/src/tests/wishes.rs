@@ -142,6 +142,8 @@ fn wishes_that_make_no_sense_are_refused() {
         (json!({"max_price": 1}), "provider.max_price"),
         (json!({"allow_fallbacks": "no"}), "provider.allow_fallbacks"),
         (json!({"orders": []}), "provider"),
+        (json!({"max_price": []}), "provider.max_price"),
+        (json!([null, null, null, null, null, null, null]), "provider"),
         (json!([]), "provider"),
     ] {
         let (status, code, at) = ask(&server, "", &json!({"provider": provider})).error();

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::json::kind;
+use super::json::{Object, kind};
 use crate::error::Error;
 use crate::nearest::nearest;
 use crate::targets::wish::{MaxPrice, Sort, Wish};
@@ -34,7 +34,7 @@ pub(crate) struct Provider {
     sort: Option<SortName>,
     /// Targets that may cost more are not asked, nor are those of unknown price.
     #[schema(value_type = Option<MaxPriceSchema>)]
-    max_price: Option<Most>,
+    max_price: Option<Object<Most>>,
     /// Whether another target may be asked where the first fails. Default: yes.
     allow_fallbacks: Option<bool>,
     /// Without effect: what a request needs (tools, images, JSON) is always required of a target.
@@ -90,13 +90,17 @@ impl Provider {
                 return Err(Error::invalid(param, "at most 128 names of at most 128 bytes", "more"));
             }
         }
-        let Most { prompt, completion } = self.max_price.unwrap_or_default();
+        let Most { prompt, completion } = self.most();
         for (param, price) in [("provider.max_price.prompt", prompt), ("provider.max_price.completion", completion)] {
             if price.is_some_and(|price| !(price >= 0.0 && price.is_finite())) {
                 return Err(Error::invalid(param, "0 or more USD per million tokens", "a number outside that"));
             }
         }
         Ok(())
+    }
+
+    fn most(&self) -> Most {
+        self.max_price.as_ref().map_or_else(Most::default, |most| most.0)
     }
 
     /// Adds these wishes to `wish`.
@@ -108,7 +112,7 @@ impl Provider {
             // Of how many tokens a second come nothing is known; how soon an answer does is.
             SortName::Latency | SortName::Throughput => Sort::Latency,
         });
-        let Most { prompt, completion } = self.max_price.unwrap_or_default();
+        let Most { prompt, completion } = self.most();
         wish.max_price = MaxPrice { input_usd_per_mtok: prompt, output_usd_per_mtok: completion };
         wish.is_single = self.allow_fallbacks == Some(false);
     }
@@ -125,7 +129,9 @@ impl Provider {
             let (holds, expected) = match key.as_str() {
                 "order" | "only" | "ignore" => (Vec::<String>::deserialize(value).is_ok(), "an array of names"),
                 "sort" => (SortName::deserialize(value).is_ok(), "price, latency or throughput"),
-                "max_price" => (Most::deserialize(value).is_ok(), "an object with `prompt` and `completion` in USD"),
+                "max_price" => {
+                    (Object::<Most>::deserialize(value).is_ok(), "an object with `prompt` and `completion` in USD")
+                }
                 _ => (value.is_boolean(), "a boolean"),
             };
             if !holds {

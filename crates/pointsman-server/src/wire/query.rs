@@ -14,7 +14,7 @@ use serde_json::Value;
 use serde_json::error::Category;
 use utoipa::ToSchema;
 
-use super::json::{Count, Length, PassedOver, Text, kind};
+use super::json::{Count, Length, Object, PassedOver, Text, kind};
 use super::options::{Context, Options, ScalarSchema};
 use super::provider::Provider;
 use crate::error::Error;
@@ -334,10 +334,15 @@ impl<'de> Visitor<'de> for Fields<'_> {
                     query.max_completion_tokens = self.value(map, "max_completion_tokens", TOKENS)?;
                 }
                 "context" => query.context = self.value(map, "context", CONTEXT)?,
-                "pointsman" => query.pointsman = self.value(map, "pointsman", "an object")?,
+                "pointsman" => {
+                    query.pointsman =
+                        self.value::<Object<_>, A>(map, "pointsman", "an object")?.map(|options| options.0);
+                }
                 "id" => query.id = self.value(map, "id", "any value")?,
                 "models" => query.models = self.value(map, "models", "an array of names")?,
-                "provider" => query.provider = self.value(map, "provider", "an object")?,
+                "provider" => {
+                    query.provider = self.value::<Object<_>, A>(map, "provider", "an object")?.map(|wishes| wishes.0);
+                }
                 _ => {
                     map.next_value::<PassedOver>()?;
                 }

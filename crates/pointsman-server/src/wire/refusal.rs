@@ -112,6 +112,11 @@ impl Error {
             Self::PolicyRefused { .. } => other(StatusCode::FORBIDDEN, "policy_refused"),
             Self::BudgetExceeded { .. } => other(StatusCode::PAYMENT_REQUIRED, "budget_exceeded"),
             Self::NoTargets => other(StatusCode::NOT_FOUND, "no_targets"),
+            Self::NoTenant => Class {
+                param: Some("tenant".to_owned()),
+                error_type: "not_found",
+                ..other(StatusCode::NOT_FOUND, "tenant_not_found")
+            },
             Self::NoState => other(StatusCode::NOT_FOUND, "no_state"),
             Self::NoDecision { .. } => Class {
                 param: Some("decision_id".to_owned()),
