@@ -36,7 +36,7 @@ const LONGEST_TAGS: usize = 4096;
 #[schema(as = FeedbackRequest)]
 pub(crate) struct Body<'b> {
     /// `x-pointsman-decision-id` of the answer.
-    #[schema(value_type = String, max_length = 64)]
+    #[schema(value_type = String, max_length = 64, pattern = "^[A-Za-z0-9_.-]{1,64}$")]
     decision_id: Cow<'b, str>,
     /// What is judged, such as `helpful`: letters, digits, `_`, `-` and `.`.
     #[schema(value_type = String, max_length = 64, pattern = "^[A-Za-z0-9_.-]{1,64}$")]
@@ -140,7 +140,9 @@ pub(crate) async fn feedback(State(live): State<Arc<Live>>, request: Request) ->
     let idempotency_key = match head.headers.get("idempotency-key") {
         None => None,
         Some(value) => {
-            let key = value.to_str().ok().filter(|key| (1..=LONGEST_KEY).contains(&key.len()));
+            let key = value.to_str().ok().filter(|key| {
+                (1..=LONGEST_KEY).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic())
+            });
             let key =
                 key.ok_or_else(|| Error::invalid("idempotency-key", "1 to 255 visible ASCII characters", "others"))?;
             Some(key.to_owned())

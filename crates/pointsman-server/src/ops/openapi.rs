@@ -11,6 +11,7 @@ use utoipa::OpenApi;
 use super::{decisions, metrics, policies, probes, routers, status};
 use crate::data;
 use crate::live::Live;
+use crate::routing::snapshot::AUTO;
 use crate::wire::query::Message;
 use crate::{data::BatchAnswer, data::BatchLine};
 
@@ -119,7 +120,7 @@ fn name_models(document: &mut Value, live: &Live) {
         { "required": ["prompt"], "properties": { "prompt": { "type": "string" }, "messages": { "type": "null" } } },
     ]);
     let named: Vec<&str> = names.iter().copied().filter(|name| name.starts_with("auto:")).collect();
-    schemas["RouteRequest"]["not"] = json!({
+    let two_objectives = json!({
         "required": ["model", "pointsman"],
         "properties": {
             "model": { "enum": named },
@@ -130,6 +131,13 @@ fn name_models(document: &mut Value, live: &Live) {
             },
         },
     });
+    // An order of models, and a choice left to the router.
+    let choices: Vec<&str> = names.iter().copied().filter(|name| *name == AUTO || name.starts_with("auto:")).collect();
+    let two_choices = json!({
+        "required": ["model", "models"],
+        "properties": { "model": { "enum": choices }, "models": { "type": "array", "minItems": 1 } },
+    });
+    schemas["RouteRequest"]["not"] = json!({ "anyOf": [two_objectives, two_choices] });
     schemas["RouteRequest"]["properties"]["models"]["items"] = json!({ "enum": models });
     for list in ["allow", "deny"] {
         schemas["Options"]["properties"][list]["items"] =

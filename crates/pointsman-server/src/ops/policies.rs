@@ -97,6 +97,9 @@ fn read(bytes: &[u8]) -> Result<Trial<'_>, Error> {
         Ok(_) => Error::invalid("body", EXPECTED, "other keys or values"),
         Err(_) => Error::InvalidJson { line: source.line(), column: source.column(), source },
     })?;
+    if !trial.request.get().trim_start().starts_with('{') {
+        return Err(Error::invalid("request", "an object", "another JSON value"));
+    }
     if trial.region.as_ref().is_some_and(|region| !is_region(region)) {
         return Err(Error::invalid("region", "1 to 64 visible ASCII characters", "others"));
     }

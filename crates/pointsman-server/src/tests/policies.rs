@@ -94,7 +94,7 @@ fn a_dry_run_says_which_rule_counts_and_why_and_keeps_nothing() {
     assert_eq!(invalid["decision"]["error"]["param"], "prompt");
     let nobody = test(&server, &json!({"request": {"prompt": "x"}, "tenant": "nobody"}));
     assert_eq!(nobody.error(), (404, "tenant_not_found".into(), Some("tenant".into())));
-    for bad in [json!([]), json!({}), json!([{}, null, null]), json!({"request": {}, "x": 1})] {
+    for bad in [json!([]), json!({}), json!([{}, null, null]), json!({"request": []}), json!({"request": {}, "x": 1})] {
         assert_eq!(test(&server, &bad).status, 400, "{bad}");
     }
 }

@@ -70,6 +70,7 @@ struct Most {
 
 /// USD per million tokens.
 #[derive(Debug, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[schema(as = ProviderMaxPrice)]
 #[expect(dead_code, reason = "the form for the OpenAPI document")]
 struct MaxPriceSchema {
