@@ -28,17 +28,8 @@ impl Chat {
     pub(crate) fn transcript(&self) -> String {
         match self.0.turns().as_slice() {
             [turn] if turn.role == Role::User => turn.text.to_owned(),
-            turns => turns.iter().flat_map(|turn| [role(turn.role), ": ", turn.text, "\n"]).collect(),
+            turns => turns.iter().flat_map(|turn| [turn.role.as_str(), ": ", turn.text, "\n"]).collect(),
         }
-    }
-}
-
-fn role(role: Role) -> &'static str {
-    match role {
-        Role::System => "system",
-        Role::User => "user",
-        Role::Assistant => "assistant",
-        Role::Tool => "tool",
     }
 }
 

@@ -37,7 +37,7 @@ mod writer;
 
 pub use error::Error;
 pub use key::PromptKey;
-pub use read::{Archive, Exported, Judgement, Timing, Told, spent};
+pub use read::{Archive, Exported, Judgement, Timing, Told, by_model, spent};
 pub use record::{Decision, Feedback, Outcome};
 pub use rusqlite::Connection;
 pub use schema::Place;

@@ -136,6 +136,19 @@ impl Told {
     }
 }
 
+/// Decisions by model among the latest, since some time.
+///
+/// # Errors
+/// [`Error::Statement`].
+pub fn by_model(connection: &Connection, since_us: i64, most: u32) -> Result<BTreeMap<String, u64>, Error> {
+    let mut statement = connection.prepare_cached(
+        "SELECT model, count(*) FROM (SELECT model FROM decision WHERE at_us >= ?1 ORDER BY at_us DESC LIMIT ?2) GROUP BY model",
+    )?;
+    let rows =
+        statement.query_map(params![since_us, most], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 impl Timing {
     /// Of the latest requests that a target answered, since some time.
     ///

@@ -76,6 +76,8 @@ fn what_is_recorded_is_told_with_its_outcome_and_feedback() {
     let told = asked(&ledger, |connection| Told::find(connection, "d1")).expect("there");
     assert_eq!((told.decision, told.outcome), (decision("d1", 10), Some(outcome("d1"))));
     assert_eq!(told.feedback, [Judgement { metric: "helpful".into(), value: 1.0, at_us: 5 }]);
+    assert_eq!(asked(&ledger, |connection| by_model(connection, 0, 10))["small"], 2);
+    assert!(asked(&ledger, |connection| by_model(connection, 21, 10)).is_empty());
     let latest = asked(&ledger, |connection| Told::latest(connection, 1));
     assert_eq!((latest.len(), latest[0].decision.id.as_str()), (1, "d2"));
     let timings = asked(&ledger, |connection| Timing::latest(connection, 0, 10));

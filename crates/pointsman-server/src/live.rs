@@ -204,7 +204,7 @@ fn load(
 ) -> Result<Current, Error> {
     let router = Router::load(&settings.router)?;
     let snapshot = Snapshot::new(&router, &settings.objective, &settings.aliases, config_version)?;
-    let targets = Targets::new(&settings.targets, router.models())?;
+    let targets = Targets::new(&settings.targets, router.models(), |model_idx| snapshot.price(model_idx))?;
     let tenants =
         Tenants::new(&settings.tenants, router.models(), before.map(|before| &before.tenants), spent, now_us())?;
     let policies = Policies::new(&settings.policies, router.models())?;

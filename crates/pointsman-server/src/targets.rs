@@ -144,15 +144,20 @@ pub(crate) struct Targets {
 }
 
 impl Targets {
-    /// Checks what is configured.
-    pub(crate) fn new(settings: &[TargetSettings], models: &[String]) -> Result<Self, Error> {
+    /// Checks what is configured; a target without a price has the catalogue's for its model.
+    pub(crate) fn new(
+        settings: &[TargetSettings],
+        models: &[String],
+        catalogue: impl Fn(usize) -> Option<TargetPrice>,
+    ) -> Result<Self, Error> {
         let mut targets = Self { all: Vec::new(), by_model: vec![Vec::new(); models.len()] };
         let trust = Trust::new(settings.iter().any(|setting| setting.base_url.starts_with("https:")))?;
         for setting in settings {
             if targets.all.iter().any(|known| known.name == setting.name) {
                 return Err(Error::target(&setting.name, "name", "one that no other target has", &setting.name));
             }
-            let target = Target { position: targets.all.len(), ..Target::new(setting, models, &trust)? };
+            let mut target = Target { position: targets.all.len(), ..Target::new(setting, models, &trust)? };
+            target.price = target.price.or_else(|| catalogue(target.model_idx));
             targets.by_model[target.model_idx].push(targets.all.len());
             targets.all.push(target);
         }

@@ -69,6 +69,18 @@ pub enum Role {
     Tool,
 }
 
+impl Role {
+    /// Its name in the chat API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::User => "user",
+            Self::Assistant => "assistant",
+            Self::Tool => "tool",
+        }
+    }
+}
+
 /// What form the answer must have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ResponseFormat {

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
-use pointsman::Role;
 use pointsman_evals::write::{LogRow, LogWriter, TableSchema};
 use pointsman_evals::{Content, ContextValue, ReadOptions, prompts, resolve_paths};
 use pointsman_ledger::{Archive, Exported, PromptKey};
@@ -100,7 +99,7 @@ fn known_texts(file: &Path, key: &PromptKey) -> anyhow::Result<HashMap<String, C
     prompts(&files, &ReadOptions::default(), &mut |chunk, _| {
         for prompt in chunk {
             let id =
-                prompt.with_request(|request| key.id(request.turns.iter().map(|turn| (role(turn.role), turn.text))));
+                prompt.with_request(|request| key.id(request.turns.iter().map(|turn| (turn.role.as_str(), turn.text))));
             if let Ok(id) = id {
                 known.insert(id, prompt.content);
             }
@@ -108,16 +107,6 @@ fn known_texts(file: &Path, key: &PromptKey) -> anyhow::Result<HashMap<String, C
         true
     })?;
     Ok(known)
-}
-
-/// As the gateway writes it.
-fn role(role: Role) -> &'static str {
-    match role {
-        Role::System => "system",
-        Role::User => "user",
-        Role::Assistant => "assistant",
-        Role::Tool => "tool",
-    }
 }
 
 /// What was exported.

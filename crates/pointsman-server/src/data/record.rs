@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::http::HeaderValue;
-use pointsman::{ContextValue, Role, Turn};
+use pointsman::{ContextValue, Turn};
 use pointsman_ledger::{Decision, Outcome};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -37,7 +37,7 @@ pub(super) fn decided(
     let cost = |model_idx| ranked(model_idx).map(|entry| entry.cost_usd).filter(|cost| cost.is_finite());
     let expected = Expected { cost_usd: cost(made.plan.model_idx), baseline_usd: cost(snapshot.best_single()) };
     let Some(state) = live.state.as_ref().filter(|_| !hints.is_trial) else { return expected };
-    let turns = made.turns.iter().map(|turn| (role(turn.role), turn.text));
+    let turns = made.turns.iter().map(|turn| (turn.role.as_str(), turn.text));
     state.ledger.decide(Decision {
         id: id.to_owned(),
         at_us: now_us(),
@@ -60,17 +60,8 @@ pub(super) fn decided(
     expected
 }
 
-fn role(role: Role) -> &'static str {
-    match role {
-        Role::System => "system",
-        Role::User => "user",
-        Role::Assistant => "assistant",
-        Role::Tool => "tool",
-    }
-}
-
 fn messages(turns: &[Turn<'_>]) -> String {
-    let message = |turn: &Turn<'_>| json!({ "role": role(turn.role), "content": turn.text });
+    let message = |turn: &Turn<'_>| json!({ "role": turn.role.as_str(), "content": turn.text });
     turns.iter().map(message).collect::<Value>().to_string()
 }
 
@@ -119,8 +110,7 @@ impl Errand {
 
     /// Notes who answers.
     pub(super) fn answered_by(&mut self, current: &Current, target: &Target, attempts: usize) {
-        let own = target.price.map(|price| (price.input_usd_per_mtok * 1e-6, price.output_usd_per_mtok * 1e-6));
-        self.price = own.or_else(|| current.snapshot.price(target.model_idx));
+        self.price = target.price.map(|price| (price.input_usd_per_mtok * 1e-6, price.output_usd_per_mtok * 1e-6));
         self.outcome.target = Some(target.name.clone());
         self.outcome.model = Some(current.snapshot.router().models()[target.model_idx].clone());
         self.outcome.attempts = u32::try_from(attempts).unwrap_or(u32::MAX);

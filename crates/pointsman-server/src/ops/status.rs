@@ -8,7 +8,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
-use pointsman_ledger::{Timing, Told};
+use pointsman_ledger::{Timing, Told, by_model};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -56,7 +56,7 @@ pub(crate) struct Status {
     always_best_usd: f64,
     /// The model that is best on average.
     best_model: String,
-    /// Decisions of the last five minutes at most, by model: share of calls.
+    /// Decisions of the last five minutes, of the latest 2,000 at most, by model: share of calls.
     #[schema(value_type = Object)]
     traffic: BTreeMap<String, f64>,
     targets: Vec<TargetStatus>,
@@ -106,22 +106,19 @@ pub(crate) async fn page() -> Response {
 )]
 pub(crate) async fn status(State(live): State<Arc<Live>>) -> Result<Response, Error> {
     let current = live.current();
-    let (timings, recent) = match &live.state {
-        None => (Vec::new(), Vec::new()),
+    let (timings, calls, recent) = match &live.state {
+        None => (Vec::new(), BTreeMap::new(), Vec::new()),
         Some(state) => {
             let since = now_us() - TIMED_US;
             let told = state.ask(move |connection| {
-                Ok((Timing::latest(connection, since, MOST_TIMED)?, Told::latest(connection, MOST_TIMED)?))
+                let timings = Timing::latest(connection, since, MOST_TIMED)?;
+                Ok((timings, by_model(connection, since, MOST_TIMED)?, Told::latest(connection, SHOWN)?))
             });
             told.await?
         }
     };
-    let since = now_us() - TIMED_US;
-    let mut traffic: BTreeMap<String, f64> = BTreeMap::new();
-    let lately: Vec<&Told> = recent.iter().filter(|told| told.decision.at_us >= since).collect();
-    for told in &lately {
-        *traffic.entry(told.decision.model.clone()).or_default() += 1.0 / lately.len() as f64;
-    }
+    let all = calls.values().sum::<u64>() as f64;
+    let traffic = calls.into_iter().map(|(model, calls)| (model, calls as f64 / all)).collect();
     let snapshot = &current.snapshot;
     let models = snapshot.router().models();
     let now = Instant::now();
@@ -160,7 +157,7 @@ pub(crate) async fn status(State(live): State<Arc<Live>>) -> Result<Response, Er
         best_model: models[snapshot.best_single()].clone(),
         traffic,
         targets,
-        recent: recent.into_iter().take(SHOWN as usize).collect(),
+        recent,
     };
     Ok(Json(status).into_response())
 }

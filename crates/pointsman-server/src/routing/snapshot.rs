@@ -8,6 +8,7 @@ use axum::http::HeaderValue;
 use pointsman::{Bound, Catalog, Error as Routing, Objective, Policy, Router};
 
 use crate::error::Error;
+use crate::targets::TargetPrice;
 use crate::targets::wish::Sort;
 use crate::wire::json::Text;
 use crate::wire::models::{Model, Pricing};
@@ -34,6 +35,8 @@ pub(crate) struct Snapshot {
     version: String,
     version_header: HeaderValue,
     config_version: u64,
+    /// The model that is best on average, by training's means.
+    best_single: usize,
     model_headers: Vec<HeaderValue>,
 }
 
@@ -108,6 +111,7 @@ impl Snapshot {
             version_header: header(&version),
             model_headers: router.models().iter().map(|name| header(name)).collect(),
             policies,
+            best_single: best_single(router),
             catalog,
             version,
             config_version,
@@ -229,16 +233,16 @@ impl Snapshot {
         })
     }
 
-    /// USD per token of input and of output of a model.
-    pub(crate) fn price(&self, model_idx: usize) -> Option<(f64, f64)> {
+    /// What the catalogue says of a model's price.
+    pub(crate) fn price(&self, model_idx: usize) -> Option<TargetPrice> {
         let price = self.catalog.get(&self.router().models()[model_idx])?.price?;
-        Some((price.input_usd_per_mtok * 1e-6, price.output_usd_per_mtok * 1e-6))
+        let (input_usd_per_mtok, output_usd_per_mtok) = (price.input_usd_per_mtok, price.output_usd_per_mtok);
+        Some(TargetPrice { input_usd_per_mtok, output_usd_per_mtok })
     }
 
     /// The model that is best on average, by training's means.
     pub(crate) fn best_single(&self) -> usize {
-        let statics = self.router().document().statics.iter().enumerate();
-        statics.max_by(|a, b| a.1.quality.total_cmp(&b.1.quality)).map_or(0, |(model_idx, _)| model_idx)
+        self.best_single
     }
 
     /// The router.
@@ -281,6 +285,11 @@ impl Snapshot {
     pub(crate) fn model_header(&self, model_idx: usize) -> HeaderValue {
         self.model_headers[model_idx].clone()
     }
+}
+
+fn best_single(router: &Router) -> usize {
+    let statics = router.document().statics.iter().enumerate();
+    statics.max_by(|a, b| a.1.quality.total_cmp(&b.1.quality)).map_or(0, |(model_idx, _)| model_idx)
 }
 
 /// What an alias of the configuration stands for.

@@ -375,9 +375,11 @@ fn targets_are_checked_before_anything_is_served() {
         (TargetSettings { name: String::new(), ..good.clone() }, "name expected"),
         (TargetSettings { api_key: Some("a\nb".into()), ..good.clone() }, "api_key_env expected"),
     ] {
-        let error = crate::targets::Targets::new(&[bad], &[CHEAP.to_owned()]).expect_err("refused").to_string();
+        let error =
+            crate::targets::Targets::new(&[bad], &[CHEAP.to_owned()], |_| None).expect_err("refused").to_string();
         assert!(error.contains(expected), "{error}");
     }
-    let twice = crate::targets::Targets::new(&[good.clone(), good], &[CHEAP.to_owned()]).expect_err("refused");
+    let twice =
+        crate::targets::Targets::new(&[good.clone(), good], &[CHEAP.to_owned()], |_| None).expect_err("refused");
     assert!(twice.to_string().contains("no other target"), "{twice}");
 }

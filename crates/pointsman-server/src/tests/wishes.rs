@@ -92,14 +92,16 @@ fn wishes_reorder_the_targets_of_a_model() {
     let server = serving(vec![
         TargetSettings { price: Some(price(3.0)), ..fakes[0].target("dear", "small") },
         TargetSettings { price: Some(price(1.0)), ..fakes[1].target("cheap", "small") },
-        fakes[2].target("unknown", "small"),
+        // The catalogue's price: one dollar in, two out.
+        fakes[2].target("usual", "small"),
     ]);
     for (more, expected) in [
         (json!({"provider": {"sort": "price"}}), "cheap"),
         (json!({"model": "small:floor"}), "cheap"),
-        (json!({"provider": {"order": ["unknown", "cheap"]}}), "unknown"),
+        (json!({"provider": {"order": ["usual", "cheap"]}}), "usual"),
         (json!({"provider": {"order": ["nobody", "dear"]}}), "dear"),
-        (json!({"provider": {"sort": "price", "ignore": ["cheap"]}}), "dear"),
+        (json!({"provider": {"sort": "price", "ignore": ["cheap"]}}), "usual"),
+        (json!({"provider": {"max_price": {"completion": 2.5}, "ignore": ["cheap"]}}), "usual"),
     ] {
         assert_eq!(target(&ask(&server, "", &more)), expected, "{more}");
     }
