@@ -11,9 +11,10 @@ use serde::Deserialize;
 
 use crate::error::Error;
 use crate::routing::policies::PolicySettings;
+use crate::routing::sessions::{SessionSettings, Stick};
 use crate::settings::Settings;
 use crate::state::StateSettings;
-use crate::targets::{TargetPrice, TargetSettings, Timeouts};
+use crate::targets::settings::{HealthSettings, TargetPrice, TargetSettings, Timeouts};
 use crate::tenants::TenantSettings;
 
 /// Where state is kept unless the configuration says otherwise, beside it.
@@ -35,10 +36,16 @@ pub struct Config {
     pub log: LogSection,
     /// Where models can be reached.
     pub targets: Vec<TargetSection>,
+    /// Whether targets are asked how they are.
+    pub health: HealthSection,
+    /// Whether a second target is asked when the first is slow.
+    pub hedging: HedgingSection,
     /// Names of the operator's own: each stands for a model of the router, or for `auto` with or without an objective.
     pub aliases: BTreeMap<String, String>,
     /// Who may use the data plane.
     pub tenants: Vec<TenantSection>,
+    /// Which requests are answered by whom the one before was.
+    pub sessions: SessionsSection,
     /// Where decisions and feedback are kept.
     pub state: StateSection,
     /// Rules, the first that holds counts.
@@ -63,6 +70,50 @@ pub struct PolicySection {
     pub objective: Option<ObjectiveKey>,
     /// Refuses the request, with this sentence.
     pub refuse: Option<String>,
+}
+
+/// `[health]`; for domains and defaults see [`HealthSettings`].
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HealthSection {
+    /// Milliseconds between two questions; 0: none.
+    pub interval_ms: Option<u64>,
+    /// Below a target's base.
+    pub path: Option<String>,
+    /// Longest wait for an answer, in milliseconds.
+    pub timeout_ms: Option<u64>,
+}
+
+/// `[hedging]`.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HedgingSection {
+    /// Milliseconds without an answer after which the next target is asked too, where no stream is wanted; 0: never.
+    pub after_ms: Option<u64>,
+}
+
+/// `[sessions]`; for domains and defaults see [`SessionSettings`].
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SessionsSection {
+    /// Which requests are one session.
+    pub stick: Option<StickKey>,
+    /// Seconds without a request after which one is forgotten.
+    pub idle_s: Option<u64>,
+    /// Most that are remembered.
+    pub most: Option<usize>,
+}
+
+/// Which requests are one session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StickKey {
+    /// None.
+    Off,
+    /// Those that name it.
+    Named,
+    /// Those too that continue a conversation.
+    Conversation,
 }
 
 /// `[state]`; for domains and defaults see [`StateSettings`].
@@ -112,6 +163,8 @@ pub struct TargetSection {
     pub timeouts: TimeoutsSection,
     /// Where it is.
     pub region: Option<String>,
+    /// What it answers: `chat`, `responses`, `messages`, `embeddings`.
+    pub endpoints: Option<Vec<String>>,
     /// What it can do beside text: `tools`, `vision`, `json`.
     pub capabilities: Option<Vec<String>>,
     /// Tokens that fit.
@@ -275,13 +328,16 @@ impl Config {
     /// # Errors
     /// [`Error::NoRouter`] without a path, [`Error::Router`] for an objective that does not exist.
     pub fn into_settings(self) -> Result<Settings, Error> {
-        let Self { server, router, log, targets, aliases, tenants, state, policies } = self;
+        let Self { server, router, log, targets, health, hedging, aliases, tenants, sessions, state, policies } = self;
         let mut settings = Settings::new(router.path.ok_or(Error::NoRouter)?);
         if let Some(objective) = router.objective {
             settings.objective = objective.into_objective()?;
         }
         settings.policies = policies.into_iter().map(PolicySection::into_settings).collect::<Result<_, _>>()?;
         settings.state = state.into_settings(log.prompts == Some(Prompts::Store));
+        settings.sessions = sessions.into_settings();
+        settings.health = health.into_settings();
+        settings.hedge_after = hedging.after_ms.filter(|after| *after > 0).map(Duration::from_millis);
         settings.aliases = aliases;
         settings.tenants = tenants.into_iter().map(TenantSection::into_settings).collect();
         settings.targets = targets.into_iter().map(TargetSection::into_settings).collect::<Result<_, _>>()?;
@@ -313,6 +369,33 @@ impl PolicySection {
         let Self { name, when, allow, deny, objective, refuse } = self;
         let objective = objective.map(ObjectiveKey::into_objective).transpose()?;
         Ok(PolicySettings { name, when, allow, deny, objective, refuse })
+    }
+}
+
+impl HealthSection {
+    fn into_settings(self) -> HealthSettings {
+        let mut settings = HealthSettings::default();
+        set(&mut settings.interval, self.interval_ms.map(Duration::from_millis));
+        set(&mut settings.path, self.path);
+        set(&mut settings.timeout, self.timeout_ms.map(Duration::from_millis));
+        settings
+    }
+}
+
+impl SessionsSection {
+    fn into_settings(self) -> SessionSettings {
+        let mut settings = SessionSettings::default();
+        set(
+            &mut settings.stick,
+            self.stick.map(|stick| match stick {
+                StickKey::Off => Stick::Off,
+                StickKey::Named => Stick::Named,
+                StickKey::Conversation => Stick::Conversation,
+            }),
+        );
+        set(&mut settings.idle, self.idle_s.map(Duration::from_secs));
+        set(&mut settings.most, self.most);
+        settings
     }
 }
 
@@ -359,6 +442,7 @@ impl TargetSection {
             api_key,
             timeouts,
             region: self.region,
+            endpoints: self.endpoints.unwrap_or_else(|| vec!["chat".into()]),
             capabilities: self.capabilities,
             context_length: self.context_length,
             price,

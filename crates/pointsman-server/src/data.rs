@@ -1,11 +1,15 @@
 //! The data plane: what applications call, for a decision or for the answer of whom it is for.
 
 mod batch;
-mod chat;
+mod carry;
+mod choose;
+mod completions;
 pub(crate) mod decide;
 mod feedback;
+mod forwarded;
 mod models;
 mod record;
+mod relay;
 mod route;
 
 use std::sync::Arc;
@@ -22,7 +26,7 @@ use crate::live::Live;
 use crate::ops;
 
 pub(crate) use batch::{__path_batch, BatchAnswer, BatchLine};
-pub(crate) use chat::__path_chat;
+pub(crate) use completions::{__path_chat, __path_embeddings, __path_messages, __path_responses};
 pub(crate) use feedback::__path_feedback;
 pub(crate) use models::__path_models;
 pub(crate) use route::__path_route;
@@ -30,7 +34,10 @@ pub(crate) use route::__path_route;
 /// All endpoints of the data plane, probes and its `OpenAPI` document among them.
 pub(crate) fn endpoints(live: Arc<Live>) -> Router {
     Router::new()
-        .route("/v1/chat/completions", post(chat::chat))
+        .route("/v1/chat/completions", post(completions::chat))
+        .route("/v1/responses", post(completions::responses))
+        .route("/v1/messages", post(completions::messages))
+        .route("/v1/embeddings", post(completions::embeddings))
         .route("/v1/route", post(route::route))
         .route("/v1/route/batch", post(batch::batch))
         .route("/v1/feedback", post(feedback::feedback))

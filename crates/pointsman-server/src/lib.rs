@@ -28,7 +28,7 @@
 //! | module | does |
 //! |---|---|
 //! | `net` | sockets, connections, bodies, the guard around every request, shutdown |
-//! | `data` | endpoints of the data plane: decisions, batches, the list of models |
+//! | `data` | endpoints of the data plane: decisions, batches, requests carried out, the list of models |
 //! | `ops` | endpoints of the admin plane: probes, metrics, reload, the `OpenAPI` document |
 //! | `wire` | the forms of requests and replies: JSON, headers, the error envelope |
 //! | `routing` | the core: snapshot × request → plan |
@@ -42,7 +42,7 @@
 //! | `metrics` | what is counted and timed |
 //! | `error` | everything that can go wrong |
 //!
-//! `data::chat` is where they meet: a plan of `routing`, the order of `targets`, calls of `upstream`.
+//! `data::forwarded` is where they meet: a plan of `routing`, the order of `targets`, calls of `upstream`.
 #![forbid(unsafe_code)]
 
 pub mod config;
@@ -70,7 +70,8 @@ pub use error::{Error, UpstreamOutcome};
 pub use explain::Explainer;
 pub use net::server::{Listening, Reloader, Server};
 pub use routing::policies::PolicySettings;
+pub use routing::sessions::{SessionSettings, Stick};
 pub use settings::Settings;
 pub use state::StateSettings;
-pub use targets::{TargetPrice, TargetSettings, Timeouts};
+pub use targets::settings::{HealthSettings, TargetPrice, TargetSettings, Timeouts};
 pub use tenants::TenantSettings;

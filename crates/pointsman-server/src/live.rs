@@ -13,6 +13,7 @@ use crate::metrics::{DecisionCells, Metrics};
 use crate::net::ids::Ids;
 use crate::routing::policies::Policies;
 use crate::routing::retries::RetryBudget;
+use crate::routing::sessions::Sessions;
 use crate::routing::snapshot::Snapshot;
 use crate::settings::{Limits, Settings};
 use crate::state::{State, now_us};
@@ -31,6 +32,8 @@ pub(crate) struct Current {
     pub(crate) targets: Targets,
     /// Who may ask.
     pub(crate) tenants: Tenants,
+    /// Time after which a second target is asked.
+    pub(crate) hedge_after: Option<std::time::Duration>,
     /// The operator's rules.
     pub(crate) policies: Policies,
     pub(crate) cells: DecisionCells,
@@ -59,6 +62,8 @@ pub(crate) struct Live {
     pub(crate) batch_cores: Arc<Semaphore>,
     /// Bounds what is asked of targets a second time.
     pub(crate) retries: RetryBudget,
+    /// By whom sessions were answered.
+    pub(crate) sessions: Sessions,
     /// Decisions and feedback, where they are kept.
     pub(crate) state: Option<State>,
     pub(crate) tally: Tally,
@@ -98,6 +103,7 @@ impl Live {
             ids: Ids::default(),
             batch_cores: Arc::new(Semaphore::new(cores)),
             retries: RetryBudget::default(),
+            sessions: Sessions::new(settings.sessions),
             state,
             tally: Tally::default(),
             started: std::time::Instant::now(),
@@ -137,7 +143,7 @@ impl Live {
             Ok((current, settings)) => {
                 if waits_for_a_start(&started_with, &settings) {
                     tracing::warn!(
-                        "changes under [server] and [state] wait for the next start; router, objective and targets are in use"
+                        "changes under [server], [sessions] and [state] wait for the next start; router, objective and targets are in use"
                     );
                 }
                 let current = Arc::new(current);
@@ -204,15 +210,28 @@ fn load(
 ) -> Result<Current, Error> {
     let router = Router::load(&settings.router)?;
     let snapshot = Snapshot::new(&router, &settings.objective, &settings.aliases, config_version)?;
-    let targets = Targets::new(&settings.targets, router.models(), |model_idx| snapshot.price(model_idx))?;
-    let tenants =
-        Tenants::new(&settings.tenants, router.models(), before.map(|before| &before.tenants), spent, now_us())?;
-    let policies = Policies::new(&settings.policies, router.models())?;
-    Ok(Current { policies, cells: DecisionCells::new(router.models().len()), snapshot, targets, tenants })
+    let targets =
+        Targets::new(&settings.targets, &settings.health, router.models(), |model_idx| snapshot.price(model_idx))?;
+    let models = [router.models(), targets.others()].concat();
+    let tenants = Tenants::new(&settings.tenants, &models, before.map(|before| &before.tenants), spent, now_us())?;
+    let policies = Policies::new(&settings.policies, &models)?;
+    let hedge_after = settings.hedge_after;
+    Ok(Current { policies, hedge_after, cells: DecisionCells::new(router.models().len()), snapshot, targets, tenants })
 }
 
 /// Whether something changed beside what a reload takes into use.
 fn waits_for_a_start(started_with: &Settings, now: &Settings) -> bool {
-    let Settings { router, objective, targets, aliases, tenants, policies, .. } = now.clone();
-    Settings { router, objective, targets, aliases, tenants, policies, ..started_with.clone() } != *now
+    let Settings { router, objective, targets, health, hedge_after, aliases, tenants, policies, .. } = now.clone();
+    let taken = Settings {
+        router,
+        objective,
+        targets,
+        health,
+        hedge_after,
+        aliases,
+        tenants,
+        policies,
+        ..started_with.clone()
+    };
+    taken != *now
 }

@@ -44,6 +44,12 @@ pub(crate) enum Route {
     Batch,
     /// `POST /v1/chat/completions`.
     Chat,
+    /// `POST /v1/responses`.
+    Responses,
+    /// `POST /v1/messages`.
+    Messages,
+    /// `POST /v1/embeddings`.
+    Embeddings,
     /// `POST /v1/feedback`.
     Feedback,
     /// `GET /v1/models`.
@@ -57,8 +63,19 @@ pub(crate) enum Route {
 }
 
 impl Route {
-    const ALL: [Self; 8] =
-        [Self::Decision, Self::Batch, Self::Chat, Self::Feedback, Self::Models, Self::Probe, Self::Ops, Self::Other];
+    const ALL: [Self; 11] = [
+        Self::Decision,
+        Self::Batch,
+        Self::Chat,
+        Self::Responses,
+        Self::Messages,
+        Self::Embeddings,
+        Self::Feedback,
+        Self::Models,
+        Self::Probe,
+        Self::Ops,
+        Self::Other,
+    ];
 
     /// The route of a path.
     pub(crate) fn of(path: &str) -> Self {
@@ -66,6 +83,9 @@ impl Route {
             "/v1/route" => Self::Decision,
             "/v1/route/batch" => Self::Batch,
             "/v1/chat/completions" => Self::Chat,
+            "/v1/responses" => Self::Responses,
+            "/v1/messages" => Self::Messages,
+            "/v1/embeddings" => Self::Embeddings,
             "/v1/feedback" => Self::Feedback,
             "/v1/models" => Self::Models,
             "/health" | "/ready" => Self::Probe,
@@ -80,6 +100,9 @@ impl Route {
             Self::Decision => "route",
             Self::Batch => "batch",
             Self::Chat => "chat",
+            Self::Responses => "responses",
+            Self::Messages => "messages",
+            Self::Embeddings => "embeddings",
             Self::Feedback => "feedback",
             Self::Models => "models",
             Self::Probe => "probe",
@@ -187,6 +210,8 @@ pub(crate) struct Metrics {
     in_flight: Gauge,
     panics: Counter,
     ledger_lost: Gauge,
+    hedges: Counter,
+    probes: Family<AttemptLabels, Counter>,
     budgets: Family<TenantLabel, Gauge<f64, AtomicU64>>,
 }
 
@@ -217,6 +242,8 @@ impl Metrics {
         let router_info = Family::default();
         let budgets = Family::default();
         let (in_flight, panics, ledger_lost) = (Gauge::default(), Counter::default(), Gauge::default());
+        let hedges = Counter::default();
+        let probes = Family::default();
         registry.register("decision_duration_seconds", "Time of a decision's stages", stages.clone());
         registry.register("request_duration_seconds", "Time from a request's head to its answer's", durations.clone());
         registry.register("requests", "Requests by route and outcome", requests.clone());
@@ -227,6 +254,8 @@ impl Metrics {
         registry.register("ratelimited", "Requests refused for a tenant's limit", rate_limited.clone());
         registry.register("router_info", "1 for the artifact that decides", router_info.clone());
         registry.register("inflight", "Requests of the data plane being answered", in_flight.clone());
+        registry.register("hedges", "Second targets asked because the first was slow", hedges.clone());
+        registry.register("target_probes", "Questions to targets how they are", probes.clone());
         registry.register("panics", "Requests that met a bug", panics.clone());
         registry.register("budget_remaining_usd", "What a tenant may still spend today", budgets.clone());
         registry.register("ledger_lost", "Rows that could not be kept", ledger_lost.clone());
@@ -253,6 +282,8 @@ impl Metrics {
             in_flight,
             panics,
             ledger_lost,
+            hedges,
+            probes,
             budgets,
         };
         for result in ["applied", "refused"] {
@@ -327,6 +358,16 @@ impl Metrics {
     /// Rows that the ledger could not keep, since the start.
     pub(crate) fn ledger_lost(&self, rows: u64) {
         self.ledger_lost.set(i64::try_from(rows).unwrap_or(i64::MAX));
+    }
+
+    /// A target was asked how it is.
+    pub(crate) fn probe(&self, target: &str, outcome: &'static str) {
+        self.probes.get_or_create_owned(&AttemptLabels { target: target.to_owned(), outcome }).inc();
+    }
+
+    /// A second target was asked because the first was slow.
+    pub(crate) fn hedge(&self) {
+        self.hedges.inc();
     }
 
     pub(crate) fn panic(&self) {

@@ -5,4 +5,5 @@
 pub(crate) mod plan;
 pub(crate) mod policies;
 pub(crate) mod retries;
+pub(crate) mod sessions;
 pub(crate) mod snapshot;

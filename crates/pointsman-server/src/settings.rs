@@ -8,8 +8,9 @@ use pointsman::Objective;
 
 use crate::error::Error;
 use crate::routing::policies::PolicySettings;
+use crate::routing::sessions::SessionSettings;
 use crate::state::StateSettings;
-use crate::targets::TargetSettings;
+use crate::targets::settings::{HealthSettings, TargetSettings};
 use crate::tenants::TenantSettings;
 
 /// Settings as given; [`Server::open`](crate::Server::open) validates them.
@@ -21,6 +22,11 @@ pub struct Settings {
     pub objective: Objective,
     /// Where models can be reached. Default: nowhere, and chat completions are refused.
     pub targets: Vec<TargetSettings>,
+    /// Whether targets are asked how they are. Default: no.
+    pub health: HealthSettings,
+    /// Time without an answer after which the next target is asked too, where no stream is wanted: whoever answers first
+    /// counts. Default: never.
+    pub hedge_after: Option<Duration>,
     /// Names beside those of the router: each stands for one of its models, or for `auto`, `auto:quality` and so on.
     /// Default: none.
     pub aliases: BTreeMap<String, String>,
@@ -28,6 +34,8 @@ pub struct Settings {
     pub tenants: Vec<TenantSettings>,
     /// Rules about who may use which models, the first that holds counts. Default: none.
     pub policies: Vec<PolicySettings>,
+    /// Which requests are answered by whom the one before was.
+    pub sessions: SessionSettings,
     /// Where decisions and feedback are kept. Default: nowhere, and feedback is refused.
     pub state: Option<StateSettings>,
     /// Address of the data plane, `host:port`; port 0 takes any free one. Default: `127.0.0.1:8080`.
@@ -57,9 +65,12 @@ impl Settings {
             router: router.into(),
             objective: Objective::Default,
             targets: Vec::new(),
+            health: HealthSettings::default(),
+            hedge_after: None,
             aliases: BTreeMap::new(),
             tenants: Vec::new(),
             policies: Vec::new(),
+            sessions: SessionSettings::default(),
             state: None,
             listen: "127.0.0.1:8080".into(),
             admin_listen: Some("127.0.0.1:8081".into()),
@@ -96,6 +107,7 @@ impl Limits {
                 return Err(Error::BadSetting { field, expected: "at least 1", got: "0".into() });
             }
         }
+        settings.sessions.check()?;
         if settings.read_timeout.is_zero() {
             return Err(Error::BadSetting { field: "read_timeout_ms", expected: "a time above 0", got: "0".into() });
         }

@@ -4,136 +4,19 @@
 //! anybody: `upstream` does, and reports what became of it.
 
 pub(crate) mod health;
+pub(crate) mod settings;
+mod target;
 pub(crate) mod wish;
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
-
-use axum::http::uri::{Authority, PathAndQuery, Scheme};
-use axum::http::{HeaderValue, Uri};
+use std::cmp::Ordering;
+use std::time::Instant;
 
 use crate::error::Error;
-use crate::upstream::client::{Client, Trust};
-use health::{Health, Standing};
-use pointsman::Capabilities;
-use wish::{Sort, Wish, barred};
-
-/// A target as configured; [`Settings::targets`](crate::Settings::targets).
-#[derive(Clone, PartialEq)]
-pub struct TargetSettings {
-    /// Unique; in replies, logs and metrics.
-    pub name: String,
-    /// The router's name of the model that is reached here.
-    pub model: String,
-    /// Address of an OpenAI-compatible service, such as `https://api.example.com/v1`.
-    pub base_url: String,
-    /// The service's name of the model; default: `model`.
-    pub upstream_model: Option<String>,
-    /// The key, sent as a bearer token; `None` sends none.
-    pub api_key: Option<String>,
-    /// Times.
-    pub timeouts: Timeouts,
-    /// Where it is, such as `eu`; default: not said.
-    pub region: Option<String>,
-    /// What it can do: `tools`, `vision`, `json`. Requests that need something else never reach it. Default: everything.
-    pub capabilities: Option<Vec<String>>,
-    /// Tokens that fit, request and answer; longer requests never reach it. Default: any number.
-    pub context_length: Option<u32>,
-    /// What it asks, where that is not what the router's catalogue says of the model.
-    pub price: Option<TargetPrice>,
-}
-
-impl TargetSettings {
-    /// A target of this name that reaches this model here, with the defaults.
-    pub fn new(name: impl Into<String>, model: impl Into<String>, base_url: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            model: model.into(),
-            base_url: base_url.into(),
-            upstream_model: None,
-            api_key: None,
-            timeouts: Timeouts::default(),
-            region: None,
-            capabilities: None,
-            context_length: None,
-            price: None,
-        }
-    }
-}
-
-/// What a target asks.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct TargetPrice {
-    /// USD per million tokens of a request.
-    pub input_usd_per_mtok: f64,
-    /// USD per million tokens of an answer.
-    pub output_usd_per_mtok: f64,
-}
-
-/// How long a target may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timeouts {
-    /// To connect. Default: 2 s.
-    pub connect: Duration,
-    /// To the first content of a stream. Default: 20 s.
-    pub first_token: Duration,
-    /// Between two pieces of a stream. Default: 30 s.
-    pub idle: Duration,
-    /// To the end of the answer. Default: 10 min.
-    pub total: Duration,
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(2),
-            first_token: Duration::from_secs(20),
-            idle: Duration::from_secs(30),
-            total: Duration::from_mins(10),
-        }
-    }
-}
-
-impl std::fmt::Debug for TargetSettings {
-    /// Without the key.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TargetSettings")
-            .field("name", &self.name)
-            .field("model", &self.model)
-            .field("base_url", &self.base_url)
-            .finish_non_exhaustive()
-    }
-}
-
-/// One place where a model can be reached.
-#[derive(Debug)]
-pub(crate) struct Target {
-    /// Among all targets.
-    pub(crate) position: usize,
-    pub(crate) name: String,
-    pub(crate) name_header: HeaderValue,
-    /// Position of its model in the router.
-    pub(crate) model_idx: usize,
-    /// What the service calls the model.
-    pub(crate) upstream_model: String,
-    /// Marked sensitive.
-    pub(crate) authorization: Option<HeaderValue>,
-    pub(crate) timeouts: Timeouts,
-    pub(crate) client: Client,
-    scheme: Scheme,
-    authority: Authority,
-    /// Path of the base, without a slash at the end.
-    base_path: String,
-    region: Option<String>,
-    capabilities: Option<Capabilities>,
-    context_length: Option<u32>,
-    pub(crate) price: Option<TargetPrice>,
-    health: Mutex<Health>,
-    in_flight: AtomicUsize,
-    /// Milliseconds to an answer of late, as the bits of an `f64`: quick to rise, slow to fall.
-    latency: AtomicU64,
-}
+use crate::upstream::client::Trust;
+use health::{Fares, Standing};
+use settings::{HealthSettings, TargetPrice, TargetSettings};
+pub(crate) use target::Target;
+use wish::{Sort, Wish};
 
 /// All targets, validated against a router's models.
 #[derive(Debug, Default)]
@@ -141,27 +24,58 @@ pub(crate) struct Targets {
     all: Vec<Target>,
     /// Positions in `all`, by model.
     by_model: Vec<Vec<usize>>,
+    /// Models that are not the router's, with the positions that follow on its own: they serve embeddings alone.
+    others: Vec<String>,
+    pub(crate) health: HealthSettings,
 }
 
 impl Targets {
     /// Checks what is configured; a target without a price has the catalogue's for its model.
     pub(crate) fn new(
         settings: &[TargetSettings],
+        health: &HealthSettings,
         models: &[String],
         catalogue: impl Fn(usize) -> Option<TargetPrice>,
     ) -> Result<Self, Error> {
-        let mut targets = Self { all: Vec::new(), by_model: vec![Vec::new(); models.len()] };
+        if !health.path.starts_with('/') || health.path.parse::<axum::http::Uri>().is_err() {
+            let got = health.path.clone();
+            return Err(Error::BadSetting { field: "health.path", expected: "a path that begins with a slash", got });
+        }
+        if health.timeout.is_zero() {
+            return Err(Error::BadSetting { field: "health.timeout_ms", expected: "a time above 0", got: "0".into() });
+        }
+        let mut targets = Self {
+            all: Vec::new(),
+            by_model: vec![Vec::new(); models.len()],
+            others: Vec::new(),
+            health: health.clone(),
+        };
         let trust = Trust::new(settings.iter().any(|setting| setting.base_url.starts_with("https:")))?;
         for setting in settings {
             if targets.all.iter().any(|known| known.name == setting.name) {
                 return Err(Error::target(&setting.name, "name", "one that no other target has", &setting.name));
             }
-            let mut target = Target { position: targets.all.len(), ..Target::new(setting, models, &trust)? };
-            target.price = target.price.or_else(|| catalogue(target.model_idx));
-            targets.by_model[target.model_idx].push(targets.all.len());
+            let model_idx = targets.model_idx(setting, models)?;
+            let mut target = Target::new(setting, targets.all.len(), model_idx, &trust)?;
+            target.price = target.price.or_else(|| catalogue(model_idx));
+            targets.by_model[model_idx].push(target.position);
             targets.all.push(target);
         }
         Ok(targets)
+    }
+
+    /// The position of a target's model: the router's, or where it serves embeddings alone, one of its own.
+    fn model_idx(&mut self, setting: &TargetSettings, models: &[String]) -> Result<usize, Error> {
+        let TargetSettings { name, model, endpoints, .. } = setting;
+        if let Some(model_idx) = models.iter().chain(&self.others).position(|known| known == model) {
+            return Ok(model_idx);
+        }
+        if endpoints.iter().any(|endpoint| endpoint != "embeddings") || model.is_empty() {
+            return Err(Error::target(name, "model", "a model of the router (`pointsman show` lists them)", model));
+        }
+        self.others.push(model.clone());
+        self.by_model.push(Vec::new());
+        Ok(models.len() + self.others.len() - 1)
     }
 
     /// Whether there is any.
@@ -179,10 +93,15 @@ impl Targets {
         &self.all[position]
     }
 
-    /// Models in the order of their first target.
-    pub(crate) fn models(&self) -> Vec<usize> {
+    /// Models that are not the router's.
+    pub(crate) fn others(&self) -> &[String] {
+        &self.others
+    }
+
+    /// Models in the order of their first target among those that answer such a request.
+    pub(crate) fn models(&self, wish: &Wish) -> Vec<usize> {
         let mut models = Vec::new();
-        for target in &self.all {
+        for target in self.all.iter().filter(|target| target.serves(wish.protocol)) {
             if !models.contains(&target.model_idx) {
                 models.push(target.model_idx);
             }
@@ -192,38 +111,46 @@ impl Targets {
 
     /// Names of the targets of a model.
     pub(crate) fn names(&self, model_idx: usize) -> impl Iterator<Item = &str> {
-        self.by_model.get(model_idx).into_iter().flatten().map(|position| self.all[*position].name.as_str())
+        self.of(model_idx).map(|target| target.name.as_str())
     }
 
-    /// The targets of a ranked list of models, each with the tokens expected of the request, in the order in which to try them: by
-    /// rank; within a model those the request wishes first, those that are well, and of those the one that is soonest done by
-    /// the latency of late and the calls on their way (peak EWMA); what is known to be down comes last of all, for trying it
-    /// beats refusing. Whom the request may not reach is not among them.
-    pub(crate) fn in_order(&self, ranked: &[(usize, f32)], wish: &Wish, now: Instant) -> Vec<&Target> {
+    fn of(&self, model_idx: usize) -> impl Iterator<Item = &Target> {
+        self.by_model.get(model_idx).into_iter().flatten().map(|position| &self.all[*position])
+    }
+
+    /// The targets of a ranked list of models, each with the tokens expected of the request, in the order in which to try
+    /// them: by rank; within a model those the request wishes first, then the one that answered its session before, those
+    /// that are well, and of those the sooner done of two drawn by lot, by the latency of late and the calls on their way
+    /// (peak EWMA; two and not all, or several gateways would meet at the same target). What is known to be down comes
+    /// last of all, for trying it beats refusing. Whom the request may not reach is not among them. `chance` gives numbers
+    /// in `[0, 1)`.
+    pub(crate) fn in_order(
+        &self,
+        ranked: &[(usize, f32)],
+        wish: &Wish,
+        now: Instant,
+        mut chance: impl FnMut() -> f64,
+    ) -> Vec<&Target> {
         let mut order: Vec<(Place, &Target)> = Vec::new();
         for (rank, (model_idx, tokens)) in ranked.iter().enumerate() {
-            for position in self.by_model.get(*model_idx).into_iter().flatten() {
-                let target = &self.all[*position];
-                if target.barred(wish, *tokens).is_none() {
-                    order.push((target.place(rank, wish, now), target));
-                }
+            let may = |target: &&Target| target.barred(wish, *tokens).is_none();
+            let first = order.len();
+            order.extend(self.of(*model_idx).filter(may).map(|target| (Place::of(target, rank, wish, now), target)));
+            let places = &mut order[first..];
+            if places.len() > 1 {
+                spare(places, &mut chance);
             }
         }
-        order.sort_by(|(a, _), (b, _)| {
-            a.key()
-                .cmp(&b.key())
-                .then(a.wished.total_cmp(&b.wished))
-                .then(a.standing.cmp(&b.standing))
-                .then(a.load.total_cmp(&b.load))
-        });
+        order.sort_by(|(a, _), (b, _)| a.compare(b).then(a.load.total_cmp(&b.load)));
+        draw(&mut order, &mut chance);
         order.into_iter().map(|(_, target)| target).collect()
     }
 
     /// Whether a request may reach a target of a model; what keeps it from each, where it reaches none.
     pub(crate) fn reaches(&self, model_idx: usize, tokens: f32, wish: &Wish) -> Result<(), Vec<&'static str>> {
         let mut barred = Vec::new();
-        for position in self.by_model.get(model_idx).into_iter().flatten() {
-            match self.all[*position].barred(wish, tokens) {
+        for target in self.of(model_idx) {
+            match target.barred(wish, tokens) {
                 None => return Ok(()),
                 Some(reason) => barred.push(reason),
             }
@@ -232,224 +159,176 @@ impl Targets {
     }
 }
 
+/// Among the targets of one model: those that fail more often than not are left alone, but at most half of them, the worst
+/// first, for what fails at all of them may be the requests; and one that was down gets a part of its calls.
+fn spare(places: &mut [(Place, &Target)], chance: &mut impl FnMut() -> f64) {
+    let mut outliers: Vec<usize> = (0..places.len()).filter(|at| places[*at].0.standing == Standing::Outlier).collect();
+    outliers.sort_by(|a, b| places[*b].0.failed_share.total_cmp(&places[*a].0.failed_share));
+    for at in outliers.into_iter().skip(places.len() / 2) {
+        places[at].0.standing = Standing::Well;
+    }
+    for (place, _) in places.iter_mut() {
+        if place.standing == Standing::Probe && chance() < place.share {
+            place.standing = Standing::Well;
+        }
+    }
+}
+
+/// Puts the sooner done of two first in every run of targets that nothing else tells apart. The runs are sorted by load.
+fn draw(order: &mut [(Place, &Target)], chance: &mut impl FnMut() -> f64) {
+    let mut start = 0;
+    while start < order.len() {
+        let like = order[start..].iter().take_while(|(place, _)| place.compare(&order[start].0).is_eq()).count();
+        let run = &mut order[start..start + like];
+        // Of all that are equally soon done each is first as often, or those at the front would get everything.
+        let equal = run.iter().take_while(|(place, _)| place.load <= run[0].0.load).count();
+        if like > 1 {
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a position below n")]
+            let pick = |n: usize, chance: f64| ((n as f64 * chance) as usize).min(n - 1);
+            let first = if equal == like {
+                pick(like, chance())
+            } else {
+                let one = pick(like, chance());
+                let other = (one + 1 + pick(like - 1, chance())) % like;
+                one.min(other)
+            };
+            run[..=first].rotate_right(1);
+        }
+        start += like;
+    }
+}
+
 /// Where a target stands in the order, and why.
 struct Place {
-    is_down: bool,
     rank: usize,
     /// Among those that the request names first.
     named: usize,
+    /// Whether it answered the session before.
+    is_seat: bool,
     /// By what the request sorts; 0 where it does not.
     wished: f64,
     standing: Standing,
+    failed_share: f64,
+    share: f64,
     load: f64,
 }
 
 impl Place {
-    fn key(&self) -> (bool, usize, usize) {
-        (self.is_down, self.rank, self.named)
-    }
-}
-
-/// The form of a base address.
-const BASE: &str = "http:// or https:// with a host, and perhaps a path";
-
-impl Target {
-    fn new(settings: &TargetSettings, models: &[String], trust: &Trust) -> Result<Self, Error> {
-        let TargetSettings { name, model, base_url, upstream_model, api_key, timeouts, .. } = settings;
-        let bad = |field, expected, got: &str| Error::target(name, field, expected, got);
-        let name_header = HeaderValue::from_str(name).ok().filter(|_| !name.is_empty() && name.len() <= 128);
-        let name_header = name_header.ok_or_else(|| bad("name", "1 to 128 visible characters", name))?;
-        let Some(model_idx) = models.iter().position(|known| known == model) else {
-            return Err(bad("model", "a model of the router (`pointsman show` lists them)", model));
-        };
-        let uri: Uri = base_url.trim_end_matches('/').parse().map_err(|_| bad("base_url", BASE, base_url))?;
-        let parts = uri.into_parts();
-        let scheme = parts.scheme.filter(|scheme| *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS);
-        let (Some(scheme), Some(authority)) = (scheme, parts.authority) else {
-            return Err(bad("base_url", BASE, base_url));
-        };
-        let path = parts.path_and_query.unwrap_or(PathAndQuery::from_static("/"));
-        if path.query().is_some() || authority.as_str().contains('@') {
-            return Err(bad("base_url", "neither a query nor credentials in it", "one that has"));
-        }
-        let authorization = api_key.as_ref().map(|key| {
-            let value = HeaderValue::from_str(&format!("Bearer {key}"));
-            value.map_err(|_| bad("api_key_env", "a key of visible characters", "others"))
-        });
-        let mut authorization = authorization.transpose()?;
-        if let Some(value) = &mut authorization {
-            value.set_sensitive(true);
-        }
-        for (field, time) in [
-            ("timeouts.connect_ms", timeouts.connect),
-            ("timeouts.first_token_ms", timeouts.first_token),
-            ("timeouts.idle_ms", timeouts.idle),
-            ("timeouts.total_ms", timeouts.total),
-        ] {
-            if time.is_zero() {
-                return Err(bad(field, "a time above 0", "0"));
-            }
-        }
-        let price = settings.price;
-        if price.is_some_and(|price| {
-            [price.input_usd_per_mtok, price.output_usd_per_mtok].iter().any(|usd| !(*usd >= 0.0 && usd.is_finite()))
-        }) {
-            return Err(bad("price", "0 or more USD per million tokens", "a number outside that"));
-        }
-        if settings.region.as_ref().is_some_and(|region| !is_region(region)) {
-            return Err(bad(
-                "region",
-                "1 to 64 visible ASCII characters",
-                settings.region.as_deref().unwrap_or_default(),
-            ));
-        }
-        let mut capabilities = None;
-        for able in settings.capabilities.iter().flatten() {
-            let known: &mut Capabilities = capabilities.get_or_insert_default();
-            match able.as_str() {
-                "tools" => known.tools = true,
-                "vision" => known.vision = true,
-                "json" => known.json = true,
-                _ => return Err(bad("capabilities", "tools, vision, json", able)),
-            }
-        }
-        // An empty list says that it can do nothing beside text.
-        if settings.capabilities.is_some() {
-            capabilities.get_or_insert_default();
-        }
-        Ok(Self {
-            region: settings.region.clone(),
-            capabilities,
-            context_length: settings.context_length,
-            price,
-            latency: AtomicU64::new(0),
-            position: 0,
-            name: name.clone(),
-            name_header,
-            model_idx,
-            upstream_model: upstream_model.clone().unwrap_or_else(|| model.clone()),
-            authorization,
-            timeouts: *timeouts,
-            client: Client::new(trust, timeouts.connect),
-            scheme,
-            authority,
-            base_path: path.path().trim_end_matches('/').to_owned(),
-            health: Mutex::default(),
-            in_flight: AtomicUsize::new(0),
-        })
-    }
-
-    /// The address of an endpoint, such as `/chat/completions`.
-    pub(crate) fn uri(&self, endpoint: &'static str) -> Uri {
-        let uri = Uri::builder().scheme(self.scheme.clone()).authority(self.authority.clone());
-        uri.path_and_query(format!("{}{endpoint}", self.base_path)).build().expect("checked when configured")
-    }
-
-    /// Calls on their way.
-    pub(crate) fn in_flight(&self) -> usize {
-        self.in_flight.load(Ordering::Relaxed)
-    }
-
-    /// How it stands now.
-    pub(crate) fn standing(&self, now: Instant) -> Standing {
-        self.health().standing(now)
-    }
-
-    /// What keeps a request of so many tokens from this target.
-    fn barred(&self, wish: &Wish, tokens: f32) -> Option<&'static str> {
-        let above = |price: f64, most: Option<f64>| most.is_some_and(|most| price > most);
-        let most = wish.max_price;
-        let is_limited = most.input_usd_per_mtok.is_some() || most.output_usd_per_mtok.is_some();
-        let is_dear = match self.price {
-            Some(price) => {
-                above(price.input_usd_per_mtok, most.input_usd_per_mtok)
-                    || above(price.output_usd_per_mtok, most.output_usd_per_mtok)
-            }
-            None => is_limited,
-        };
-        if self.capabilities.is_some_and(|able| !able.cover(wish.needs)) {
-            Some(barred::CAPABILITIES)
-        } else if self.context_length.is_some_and(|length| f64::from(tokens) > f64::from(length)) {
-            Some(barred::CONTEXT_LENGTH)
-        } else if wish.region.is_some() && wish.region != self.region {
-            Some(barred::REGION)
-        } else if !wish.only.is_empty() && !wish.only.contains(&self.name) {
-            Some(barred::ONLY)
-        } else if wish.ignore.contains(&self.name) {
-            Some(barred::IGNORE)
-        } else if is_dear {
-            Some(barred::MAX_PRICE)
-        } else {
-            None
-        }
-    }
-
-    fn place(&self, rank: usize, wish: &Wish, now: Instant) -> Place {
-        let standing = self.standing(now);
-        let named = wish.order.iter().position(|name| *name == self.name).unwrap_or(wish.order.len());
-        let price = self.price.map_or(f64::INFINITY, |price| price.input_usd_per_mtok + price.output_usd_per_mtok);
-        let latency = f64::from_bits(self.latency.load(Ordering::Relaxed));
-        Place {
-            is_down: standing == Standing::Down,
+    fn of(target: &Target, rank: usize, wish: &Wish, now: Instant) -> Self {
+        let Fares { standing, failed_share, share, latency_ms } = target.fares(now);
+        Self {
             rank,
-            named,
+            named: wish.order.iter().position(|name| *name == target.name).unwrap_or(wish.order.len()),
+            is_seat: wish.seat.as_deref() == Some(&target.name),
             wished: match wish.sort {
                 None => 0.0,
-                Some(Sort::Price) => price,
-                Some(Sort::Latency) => latency,
+                Some(Sort::Price) => target.price_sum(),
+                Some(Sort::Latency) => latency_ms,
             },
             standing,
+            failed_share,
+            share,
             // One that was never asked counts as quick: somebody has to find out.
-            load: (latency + 1.0) * (self.in_flight() + 1) as f64,
+            load: (latency_ms + 1.0) * (target.in_flight() + 1) as f64,
         }
     }
 
-    /// Notes how long an answer took, to its end or to its first content.
-    pub(crate) fn took(&self, time: Duration) {
-        let now = time.as_secs_f64() * 1e3;
-        let before = f64::from_bits(self.latency.load(Ordering::Relaxed));
-        // A lost update is one answer less in a mean.
-        let mean = if now > before { now } else { before + PEAK_DECAY * (now - before) };
-        self.latency.store(mean.to_bits(), Ordering::Relaxed);
-    }
-
-    /// Notes what became of a call.
-    pub(crate) fn report(&self, report: health::Report, now: Instant) {
-        self.health().note(report, now);
-    }
-
-    /// Notes that a call begins, and that it finds out where that is to be found out.
-    pub(crate) fn call(&self, now: Instant) -> Busy<'_> {
-        self.health().begin(now);
-        self.begin()
-    }
-
-    /// Notes that something is being done; it has ended when what is returned is dropped.
-    pub(crate) fn begin(&self) -> Busy<'_> {
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
-        Busy(self)
-    }
-
-    fn health(&self) -> std::sync::MutexGuard<'_, Health> {
-        // Nothing is left half changed by a panic.
-        self.health.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    /// All but the load.
+    fn compare(&self, other: &Self) -> Ordering {
+        let key = |place: &Self| (place.standing == Standing::Down, place.rank, place.named);
+        let seat = |place: &Self| !(place.is_seat && place.standing == Standing::Well);
+        key(self)
+            .cmp(&key(other))
+            .then(seat(self).cmp(&seat(other)))
+            .then(self.wished.total_cmp(&other.wished))
+            .then(self.standing.cmp(&other.standing))
     }
 }
 
-/// Share of the way that the latency of late goes towards a quicker answer.
-const PEAK_DECAY: f64 = 0.3;
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
 
-/// Whether a text can name a region.
-pub(crate) fn is_region(text: &str) -> bool {
-    (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
-}
+    use super::*;
+    use health::Report;
 
-/// A call on its way.
-#[derive(Debug)]
-pub(crate) struct Busy<'t>(&'t Target);
+    fn targets(n: usize) -> Targets {
+        let settings: Vec<TargetSettings> =
+            (0..n).map(|number| TargetSettings::new(format!("t{number}"), "small", "http://127.0.0.1:9/v1")).collect();
+        Targets::new(&settings, &HealthSettings::default(), &["small".to_owned()], |_| None).expect("valid")
+    }
 
-impl Drop for Busy<'_> {
-    fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    /// Numbers in `[0, 1)` that a seed determines.
+    fn chances() -> impl FnMut() -> f64 {
+        let mut state = 1_u64;
+        move || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as f64 / (1_u64 << 31) as f64
+        }
+    }
+
+    /// How often each target is first.
+    fn firsts(targets: &Targets, wish: &Wish, now: Instant) -> Vec<usize> {
+        let (mut counts, mut chance) = (vec![0; targets.all.len()], chances());
+        for _ in 0..10_000 {
+            counts[targets.in_order(&[(0, 10.0)], wish, now, &mut chance)[0].position] += 1;
+        }
+        counts
+    }
+
+    #[test]
+    fn equals_share_the_calls() {
+        for count in firsts(&targets(4), &Wish::default(), Instant::now()) {
+            assert!((2_300..2_700).contains(&count), "{count}");
+        }
+    }
+
+    #[test]
+    fn of_two_the_sooner_done_is_first_and_the_slowest_never() {
+        let (targets, now) = (targets(4), Instant::now());
+        for (target, milliseconds) in targets.iter().zip([10, 20, 30, 40]) {
+            target.took(Duration::from_millis(milliseconds), now);
+        }
+        let counts = firsts(&targets, &Wish::default(), now);
+        // Pairs of four: the best is in half of them, the next is the better one in a third, then a sixth.
+        for (count, expected) in counts.iter().zip([5_000_usize, 3_333, 1_667, 0]) {
+            assert!(count.abs_diff(expected) < 200, "{counts:?}");
+        }
+    }
+
+    #[test]
+    fn one_that_is_back_gets_a_part_of_the_calls() {
+        let (targets, now) = (targets(2), Instant::now());
+        (0..3).for_each(|_| targets.all[0].report(Report::Failed, now));
+        assert_eq!(firsts(&targets, &Wish::default(), now), [0, 10_000]);
+        let found_out = now + Duration::from_secs(5);
+        let counts = firsts(&targets, &Wish::default(), found_out);
+        assert!((400..600).contains(&counts[0]), "a tenth of the draws, half of which it wins: {counts:?}");
+        targets.all[0].report(Report::Answered, found_out);
+        let counts = firsts(&targets, &Wish::default(), found_out + Duration::from_secs(5));
+        assert!((2_500..3_000).contains(&counts[0]), "{counts:?}");
+    }
+
+    #[test]
+    fn at_most_half_are_left_alone_for_failing_now_and_then() {
+        let (targets, now) = (targets(4), Instant::now());
+        for target in &targets.all[..3] {
+            for call in 0..40 {
+                target.report(if call % 2 == 0 { Report::Failed } else { Report::Answered }, now);
+            }
+        }
+        (0..2).for_each(|_| targets.all[2].report(Report::Answered, now));
+        let counts = firsts(&targets, &Wish::default(), now);
+        assert_eq!(counts[..2], [0, 0], "the worst two");
+        assert!(counts[2] > 4_000 && counts[3] > 4_000, "{counts:?}");
+    }
+
+    #[test]
+    fn a_session_stays_where_it_was_while_that_is_well() {
+        let (targets, now) = (targets(3), Instant::now());
+        let wish = Wish { seat: Some("t2".into()), ..Wish::default() };
+        assert_eq!(firsts(&targets, &wish, now), [0, 0, 10_000]);
+        (0..3).for_each(|_| targets.all[2].report(Report::Failed, now));
+        assert_eq!(firsts(&targets, &wish, now)[2], 0);
     }
 }

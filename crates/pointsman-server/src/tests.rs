@@ -1,6 +1,7 @@
 //! The server over real sockets on the loopback.
 
 mod artifact;
+mod balance;
 mod batches;
 mod client;
 mod documents;
@@ -11,8 +12,10 @@ mod measures;
 mod options;
 mod overload;
 mod policies;
+mod protocols;
 mod refusals;
 mod reloads;
+mod sessions;
 mod shutdown;
 mod state;
 mod tenants;

@@ -3,6 +3,7 @@
 
 pub(crate) mod client;
 pub(crate) mod sse;
+pub(crate) mod watch;
 
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,7 @@ use tokio::time::timeout_at;
 
 use crate::targets::Target;
 use crate::targets::health::Report;
+use crate::wire::protocol::Protocol;
 use sse::{Event, Events};
 
 /// Longest answer that is not a stream, in bytes.
@@ -95,8 +97,7 @@ impl Failure {
 /// A request as it goes out.
 #[derive(Debug)]
 pub(crate) struct Call {
-    /// Below the target's base.
-    pub(crate) endpoint: &'static str,
+    pub(crate) protocol: Protocol,
     /// Ours and the client's, without credentials.
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
@@ -108,15 +109,15 @@ pub(crate) struct Call {
 
 /// Calls a target once.
 pub(crate) async fn call(target: &Target, call: Call) -> Result<Answer, Failure> {
-    let Call { endpoint, mut headers, body, streams, deadline } = call;
-    if let Some(authorization) = &target.authorization {
-        headers.insert(axum::http::header::AUTHORIZATION, authorization.clone());
+    let Call { protocol, mut headers, body, streams, deadline } = call;
+    if let Some((name, value)) = target.credential(protocol) {
+        headers.insert(name, value);
     }
     let now = Instant::now();
     let total = deadline.min(now + target.timeouts.total);
     // Of an answer that is no stream everything comes at once, at the end.
     let first = if streams { total.min(now + target.timeouts.first_token) } else { total };
-    let reply = timeout_at(first.into(), target.client.post(target.uri(endpoint), headers, body)).await;
+    let reply = timeout_at(first.into(), target.client.post(target.uri(protocol.path()), headers, body)).await;
     let reply = reply.map_err(|_| Failure::Timeout)??;
     let status = reply.status();
     if status == StatusCode::REQUEST_TIMEOUT
@@ -127,7 +128,7 @@ pub(crate) async fn call(target: &Target, call: Call) -> Result<Answer, Failure>
         return Err(Failure::Status(status.as_u16(), wait(reply.headers())));
     }
     if streams && status.is_success() {
-        return match timeout_at(first.into(), begin(reply, total)).await {
+        return match timeout_at(first.into(), begin(reply, protocol, total)).await {
             Ok(stream) => stream.map(Answer::Stream),
             Err(_) => Err(Failure::Timeout),
         };
@@ -169,14 +170,14 @@ async fn whole(reply: Response<Incoming>) -> Result<Bytes, Failure> {
 }
 
 /// A stream up to its first content: until then another target can take its place and nobody notices.
-async fn begin(reply: Response<Incoming>, until: Instant) -> Result<Stream, Failure> {
+async fn begin(reply: Response<Incoming>, protocol: Protocol, until: Instant) -> Result<Stream, Failure> {
     if !is_of(&reply, EVENT_STREAM) {
         return Err(Failure::Malformed);
     }
     let mut rest = Events::new(reply.into_body());
     let (mut begun, mut held) = (Vec::new(), 0);
     while let Some(event) = rest.next().await? {
-        let says = event.says();
+        let says = event.says(protocol);
         held += event.bytes().len();
         begun.push(event);
         match says {

@@ -5,7 +5,7 @@ use toml::de::{DeTable, DeValue};
 use crate::nearest::nearest;
 
 /// Sections and their keys.
-const SECTIONS: [(&str, &[&str]); 7] = [
+const SECTIONS: [(&str, &[&str]); 10] = [
     (
         "server",
         &[
@@ -21,6 +21,9 @@ const SECTIONS: [(&str, &[&str]); 7] = [
     ),
     ("router", &["path", "objective"]),
     ("log", &["format", "level", "prompts"]),
+    ("health", &["interval_ms", "path", "timeout_ms"]),
+    ("hedging", &["after_ms"]),
+    ("sessions", &["stick", "idle_s", "most"]),
     ("state", &["path", "retention_days", "most_decisions"]),
     ("policies", &["name", "when", "allow", "deny", "objective", "refuse"]),
     ("tenants", &["name", "key_sha256", "models", "requests_per_minute", "budget_usd_per_day"]),
@@ -34,6 +37,7 @@ const SECTIONS: [(&str, &[&str]); 7] = [
             "api_key_env",
             "timeouts",
             "region",
+            "endpoints",
             "capabilities",
             "context_length",
             "price",

@@ -95,7 +95,12 @@ pub(crate) enum BatchAnswer {
 pub(crate) async fn batch(State(live): State<Arc<Live>>, request: Request) -> Result<Response, Error> {
     let in_flight = live.enter()?;
     let (head, body) = request.into_parts();
-    let batch = Arc::new(Batch { hints: Hints::new(&head)?, current: live.current(), live, _in_flight: in_flight });
+    let batch = Arc::new(Batch {
+        hints: Hints { has_session: false, ..Hints::new(&head)? },
+        current: live.current(),
+        live,
+        _in_flight: in_flight,
+    });
     let limits = batch.live.limits;
     let lines = Lines::new(body, limits.max_line_bytes, limits.read_timeout);
     let (jobs, results) = mpsc::channel(PIECES_AHEAD);

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::time::Instant;
 
-use pointsman::{ContextValue, Objective, Predictions, Scratch, Turn};
+use pointsman::{ContextValue, Objective, Predictions, Role, Scratch, Turn};
 use serde_json::Value;
 
 use super::record;
@@ -12,6 +12,7 @@ use crate::live::{Current, Live};
 use crate::metrics::Stage;
 use crate::routing::plan::{Plan, plan};
 use crate::routing::policies::Facts;
+use crate::routing::sessions::{Seat, Session, Stick};
 use crate::routing::snapshot::{AUTO, Selection, Wanted};
 use crate::wire::answer::{Answer, candidates};
 use crate::wire::headers::Hints;
@@ -60,7 +61,14 @@ pub(crate) fn decide(
         let router = snapshot.router();
         let id = live.ids.next("dec");
         record::decided(live, current, hints, &query, &made, &id);
-        let Made { selection, plan, predictions, elapsed_us, policy, .. } = made;
+        let Made { selection, plan, predictions, elapsed_us, policy, session, .. } = made;
+        if let Some(session) = session {
+            live.sessions.keep(
+                session,
+                Seat { model: router.models()[plan.model_idx].as_str().into(), target: None },
+                started,
+            );
+        }
         let (models, candidates) = candidates(router, plan, predictions, &current.targets);
         let answer = Answer {
             id: (form == Form::Line).then(|| query.id().unwrap_or(&Value::Null)),
@@ -106,6 +114,47 @@ pub(crate) fn facts<'f>(
     }
 }
 
+/// A session that a request belongs to.
+#[derive(Clone, Copy)]
+struct Belongs {
+    session: Session,
+    /// Whether it goes on with what was said before, or may be the first.
+    goes_on: bool,
+}
+
+impl Belongs {
+    fn seat(self, live: &Live, now: Instant) -> Option<Seat> {
+        live.sessions.seat(self.session, now).filter(|_| self.goes_on)
+    }
+}
+
+/// The session of a request that leaves the choice to the router.
+fn session(
+    live: &Live,
+    hints: &Hints,
+    query: &Query<'_>,
+    selection: &Selection<'_>,
+    turns: &[Turn<'_>],
+) -> Option<Belongs> {
+    if !hints.has_session || !selection.requested.is_empty() || live.sessions.stick == Stick::Off {
+        return None;
+    }
+    let tenant = hints.tenant.as_deref().unwrap_or_default();
+    let named = query.session_id().or(hints.session_id.as_deref()).or(query.prompt_cache_key());
+    if let Some(name) = named {
+        return Some(Belongs { session: Session::of(&[tenant, selection.route, name]), goes_on: true });
+    }
+    if live.sessions.stick == Stick::Named {
+        return None;
+    }
+    let text = |is: fn(Role) -> bool| turns.iter().find(|turn| is(turn.role)).map_or("", |turn| turn.text);
+    let (system, first) = (text(|role| role == Role::System), text(|role| role != Role::System));
+    Some(Belongs {
+        session: Session::of(&[tenant, selection.route, system, first]),
+        goes_on: turns.iter().any(|turn| turn.role == Role::Assistant),
+    })
+}
+
 /// A plan, and what it was made from.
 pub(super) struct Made<'m> {
     pub(super) selection: &'m Selection<'m>,
@@ -115,6 +164,9 @@ pub(super) struct Made<'m> {
     pub(super) context: &'m [(&'m str, ContextValue<'m>)],
     /// Microseconds for features, prediction and decision.
     pub(super) elapsed_us: u64,
+    /// The session, where it counts who answered it before, and who that was.
+    pub(super) session: Option<Session>,
+    pub(super) seat: Option<&'m Seat>,
     /// The operator's rule that the decision follows.
     pub(super) policy: Option<&'m str>,
 }
@@ -141,14 +193,20 @@ pub(super) fn planned<R>(
     let deny = if hints.denied.is_empty() && ruled_out.is_empty() {
         deny
     } else {
-        joined = [deny, &hints.denied, ruled_out].concat();
-        &joined
+        // What is not the router's cannot be chosen, and need not be denied.
+        let others = current.targets.others();
+        let all = deny.iter().chain(hints.denied.iter()).chain(ruled_out);
+        joined = all.filter(|model| !others.contains(model)).cloned().collect::<Vec<_>>();
+        &joined[..]
     };
     let objective: Option<&Objective> = query.objective();
     let hinted = hints.objective.as_ref();
     let ruled = rule.and_then(|rule| rule.objective.as_ref());
     let wanted = Wanted { model: query.model(), models: query.models(), objective, hinted, ruled, allow, deny };
     let selection = snapshot.select(wanted)?;
+    let session = session(live, hints, query, &selection, &turns);
+    let seat = session.as_ref().and_then(|session| session.seat(live, started));
+    let seated = |seat: &Seat| snapshot.router().models().iter().position(|model| **model == *seat.model);
     let request = query.request(&turns, &context);
     let limits = query.limits();
     let parsed = Instant::now();
@@ -162,7 +220,8 @@ pub(super) fn planned<R>(
         let embedded = Instant::now();
         router.predict(features, predictions);
         let scored = Instant::now();
-        let plan = plan(&selection, &selection.bound.decide(predictions, &limits, ranking))?;
+        let decision = selection.bound.decide(predictions, &limits, ranking);
+        let plan = plan(&selection, &decision, seat.as_ref().and_then(seated))?;
         let ended = Instant::now();
 
         let elapsed_us = u64::try_from((ended - parsed).as_micros()).unwrap_or(u64::MAX);
@@ -174,6 +233,8 @@ pub(super) fn planned<R>(
             turns: &turns,
             context: &context,
             elapsed_us,
+            session: session.map(|session| session.session),
+            seat: seat.as_ref(),
             policy: rule.map(|rule| rule.name.as_str()),
         })?;
 

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 
 use crate::live::Live;
 use crate::tenants::Admitted;
-use crate::wire::models::ModelList;
+use crate::wire::models::{Model, ModelList};
 use crate::wire::refusal::Refusal;
 
 #[utoipa::path(
@@ -24,6 +24,7 @@ use crate::wire::refusal::Refusal;
 pub(crate) async fn models(State(live): State<Arc<Live>>, request: Request) -> Response {
     let current = live.current();
     let mut data = current.snapshot.list();
+    data.extend(current.targets.others().iter().map(|name| Model::other(name)));
     if let Some(admitted) = request.extensions().get::<Admitted>() {
         data.retain(|model| !admitted.denied.iter().any(|denied| denied == model.id));
     }

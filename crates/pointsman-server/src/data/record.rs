@@ -109,10 +109,10 @@ impl Errand {
     }
 
     /// Notes who answers.
-    pub(super) fn answered_by(&mut self, current: &Current, target: &Target, attempts: usize) {
+    pub(super) fn answered_by(&mut self, target: &Target, attempts: usize) {
         self.price = target.price.map(|price| (price.input_usd_per_mtok * 1e-6, price.output_usd_per_mtok * 1e-6));
         self.outcome.target = Some(target.name.clone());
-        self.outcome.model = Some(current.snapshot.router().models()[target.model_idx].clone());
+        self.outcome.model = Some(target.model.to_string());
         self.outcome.attempts = u32::try_from(attempts).unwrap_or(u32::MAX);
     }
 
@@ -123,22 +123,35 @@ impl Errand {
 
     /// Looks for the target's count of tokens in an answer, or a part of one.
     pub(super) fn saw(&mut self, json: &[u8]) {
+        /// Where it stands in an answer of any protocol, or in an event of one.
         #[derive(Deserialize)]
         struct Counted {
+            usage: Option<Usage>,
+            response: Option<Holder>,
+            message: Option<Holder>,
+        }
+        #[derive(Deserialize)]
+        struct Holder {
             usage: Option<Usage>,
         }
         #[derive(Deserialize)]
         struct Usage {
+            #[serde(alias = "input_tokens")]
             prompt_tokens: Option<u32>,
+            #[serde(alias = "output_tokens")]
             completion_tokens: Option<u32>,
         }
         // Most parts of a stream have none, and are not worth a parser's time.
         if !json.windows(b"\"usage\"".len()).any(|window| window == b"\"usage\"") {
             return;
         }
-        let Ok(Counted { usage: Some(usage) }) = serde_json::from_slice(json) else { return };
+        let Ok(Counted { usage, response, message }) = serde_json::from_slice(json) else { return };
+        let usage = usage.or_else(|| response?.usage).or_else(|| message?.usage);
+        let Some(usage) = usage else { return };
         let Outcome { input_tokens, output_tokens, cost_usd, .. } = &mut self.outcome;
-        (*input_tokens, *output_tokens) = (usage.prompt_tokens, usage.completion_tokens);
+        // Some tell the one at the beginning and the other at the end.
+        *input_tokens = usage.prompt_tokens.or(*input_tokens);
+        *output_tokens = usage.completion_tokens.or(*output_tokens);
         if let (Some(input), Some(output), Some((input_usd, output_usd))) = (*input_tokens, *output_tokens, self.price)
         {
             *cost_usd = Some(f64::from(input) * input_usd + f64::from(output) * output_usd);

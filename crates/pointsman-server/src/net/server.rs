@@ -19,6 +19,7 @@ use super::patient::Patient;
 use crate::error::Error;
 use crate::live::Live;
 use crate::settings::Settings;
+use crate::upstream::watch::watch;
 use crate::{data, ops};
 
 /// Pause after the system refused a connection for want of resources, so that the refusals do not eat the rest.
@@ -196,7 +197,9 @@ impl Listening {
             drop(ended);
             cut
         };
+        let watched = tokio::spawn(watch(Arc::clone(&live)));
         let (cut, ()) = tokio::join!(served, administered);
+        watched.abort();
         tracing::info!(cut, "shut down");
         cut
     }

@@ -24,6 +24,9 @@ use crate::{data::BatchAnswer, data::BatchLine};
     ),
     paths(
         data::chat,
+        data::responses,
+        data::messages,
+        data::embeddings,
         data::route,
         data::batch,
         data::feedback,
@@ -69,6 +72,7 @@ fn data_document() {}
 pub(crate) async fn data(State(live): State<Arc<Live>>) -> Response {
     let mut document = json(&DataPlane::openapi());
     name_models(&mut document, &live);
+    describe_other_protocols(&mut document);
     Json(document).into_response()
 }
 
@@ -79,6 +83,44 @@ pub(crate) async fn admin() -> Response {
 
 fn json(document: &utoipa::openapi::OpenApi) -> Value {
     serde_json::to_value(document).expect("a document always serialises")
+}
+
+/// Requests of the other protocols: what the router reads of them, and the replies of a chat completion.
+fn describe_other_protocols(document: &mut Value) {
+    let chat = document["paths"]["/v1/chat/completions"]["post"].clone();
+    let ours = |name: &str| json!({ "$ref": format!("#/components/schemas/RouteRequest/properties/{name}") });
+    let texts = json!({ "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "object" } }, { "type": "null" }] });
+    let items = json!({ "type": "array", "minItems": 1, "items": { "type": "object", "required": ["role"],
+        "properties": { "role": { "enum": ["user", "assistant", "system", "developer"] },
+            "content": { "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "object" } }] } } } });
+    let turns = json!({ "type": "array", "minItems": 1, "items": { "$ref": "#/components/schemas/Message" } });
+    for (path, needed, fields) in [
+        (
+            "/v1/responses",
+            "input",
+            json!({ "input": { "anyOf": [{ "type": "string" }, items] },
+            "instructions": { "type": ["string", "null"] }, "max_output_tokens": ours("max_tokens") }),
+        ),
+        ("/v1/messages", "messages", json!({ "messages": turns, "system": texts, "max_tokens": ours("max_tokens") })),
+        (
+            "/v1/embeddings",
+            "input",
+            json!({ "input": { "anyOf": [
+            { "type": "string" }, { "type": "array", "minItems": 1, "items": { "type": "string" } }] } }),
+        ),
+    ] {
+        let post = &mut document["paths"][path]["post"];
+        for part in ["parameters", "responses"] {
+            post[part] = chat[part].clone();
+        }
+        let mut properties = fields;
+        for name in ["model", "models", "session_id", "context", "pointsman", "provider", "tools"] {
+            properties[name] = ours(name);
+        }
+        properties["stream"] = json!({ "type": ["boolean", "null"] });
+        post["requestBody"]["content"]["application/json"]["schema"] =
+            json!({ "type": "object", "required": [needed], "properties": properties });
+    }
 }
 
 /// Says what is known of this very router: the names that a request may use, and that a body has one of two forms.

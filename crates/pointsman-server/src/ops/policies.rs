@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::live::{Current, Live};
 use crate::net::body;
 use crate::routing::policies::Holds;
-use crate::targets::is_region;
+use crate::targets::wish::is_region;
 use crate::wire::headers::Hints;
 use crate::wire::json::{Object, kind};
 use crate::wire::query::Query;

@@ -70,7 +70,7 @@ pub(crate) struct Status {
 pub(crate) struct TargetStatus {
     name: String,
     model: String,
-    /// `well`, `probe`: the next call finds out; or `down`.
+    /// `well`; `probe`: it gets a part of its calls; `outlier`: it fails more often than not; or `down`.
     standing: &'static str,
     /// Calls on their way.
     in_flight: usize,
@@ -128,10 +128,11 @@ pub(crate) async fn status(State(live): State<Arc<Live>>) -> Result<Response, Er
             of().filter(|timing| timing.outcome == "answered").map(|timing| timing.latency_ms).collect();
         TargetStatus {
             name: target.name.clone(),
-            model: models[target.model_idx].clone(),
+            model: target.model.to_string(),
             standing: match target.standing(now) {
                 Standing::Well => "well",
                 Standing::Probe => "probe",
+                Standing::Outlier => "outlier",
                 Standing::Down => "down",
             },
             in_flight: target.in_flight(),

@@ -11,6 +11,9 @@ use crate::error::Error;
 /// The reason of a plan whose model the client named.
 pub(crate) const REQUESTED: &str = "requested";
 
+/// The reason of a plan whose model answered the session before.
+pub(crate) const SESSION: &str = "session";
+
 /// What to do with a request.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan<'a> {
@@ -24,11 +27,23 @@ pub(crate) struct Plan<'a> {
     pub(crate) pinned: bool,
 }
 
-/// The plan for a decision. Limits are hard: where no model keeps within them there is no plan.
-pub(crate) fn plan<'a>(selection: &Selection<'_>, decision: &Decision<'a>) -> Result<Plan<'a>, Error> {
+/// The plan for a decision. Limits are hard: where no model keeps within them there is no plan. The model that answered
+/// the `session` before goes first where the choice is the router's and the limits allow it.
+pub(crate) fn plan<'a>(
+    selection: &Selection<'_>,
+    decision: &Decision<'a>,
+    session: Option<usize>,
+) -> Result<Plan<'a>, Error> {
     if selection.requested.is_empty() {
         if decision.ranked[0].excluded.is_some() {
             return Err(no_candidate(decision.ranked));
+        }
+        let is_of_session = |entry: &Ranked| Some(entry.model_idx) == session && entry.excluded.is_none();
+        if let Some(position) = decision.ranked.iter().position(is_of_session) {
+            let mut ranked = decision.ranked.to_vec();
+            ranked[..=position].rotate_right(1);
+            let (model_idx, ranked) = (ranked[0].model_idx, Cow::Owned(ranked));
+            return Ok(Plan { model_idx, reason: SESSION, ranked, pinned: false });
         }
         return Ok(Plan {
             model_idx: decision.model_idx,
@@ -52,7 +67,7 @@ pub(crate) fn plan<'a>(selection: &Selection<'_>, decision: &Decision<'a>) -> Re
 }
 
 /// All reasons, for a closed set of labels.
-pub(crate) const REASONS: [&str; 7] = [
+pub(crate) const REASONS: [&str; 8] = [
     Reason::Utility.as_str(),
     Reason::Uncertain.as_str(),
     Reason::Unfamiliar.as_str(),
@@ -60,6 +75,7 @@ pub(crate) const REASONS: [&str; 7] = [
     Reason::OnlyCandidate.as_str(),
     Reason::LimitsUnmet.as_str(),
     REQUESTED,
+    SESSION,
 ];
 
 fn no_candidate(ranked: &[Ranked]) -> Error {

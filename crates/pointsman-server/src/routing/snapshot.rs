@@ -2,14 +2,14 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use axum::http::HeaderValue;
 use pointsman::{Bound, Catalog, Error as Routing, Objective, Policy, Router};
 
 use crate::error::Error;
-use crate::targets::TargetPrice;
+use crate::targets::settings::TargetPrice;
 use crate::targets::wish::Sort;
+use crate::wire::headers::encoded;
 use crate::wire::json::Text;
 use crate::wire::models::{Model, Pricing};
 
@@ -50,7 +50,7 @@ enum Stands {
 }
 
 /// What a request says of whom it wants.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Wanted<'q> {
     /// Alias or name of a model; absent: `auto`, or the first of `models`.
     pub(crate) model: Option<&'q str>,
@@ -108,8 +108,8 @@ impl Snapshot {
             .collect::<Result<_, Error>>()?;
         Ok(Self {
             aliases,
-            version_header: header(&version),
-            model_headers: router.models().iter().map(|name| header(name)).collect(),
+            version_header: encoded(&version),
+            model_headers: router.models().iter().map(|name| encoded(name)).collect(),
             policies,
             best_single: best_single(router),
             catalog,
@@ -235,7 +235,7 @@ impl Snapshot {
 
     /// What the catalogue says of a model's price.
     pub(crate) fn price(&self, model_idx: usize) -> Option<TargetPrice> {
-        let price = self.catalog.get(&self.router().models()[model_idx])?.price?;
+        let price = self.catalog.get(self.router().models().get(model_idx)?)?.price?;
         let (input_usd_per_mtok, output_usd_per_mtok) = (price.input_usd_per_mtok, price.output_usd_per_mtok);
         Some(TargetPrice { input_usd_per_mtok, output_usd_per_mtok })
     }
@@ -313,17 +313,4 @@ fn stands(
 /// As much of a name as an error repeats.
 fn shortened(name: &str) -> String {
     name.chars().take(80).collect()
-}
-
-/// A name as a header's value: `%` and bytes that are not visible ASCII are percent-encoded.
-fn header(name: &str) -> HeaderValue {
-    let mut value = String::with_capacity(name.len());
-    for byte in name.bytes() {
-        if byte.is_ascii_graphic() && byte != b'%' {
-            value.push(byte.into());
-        } else {
-            write!(value, "%{byte:02X}").expect("writing to a string cannot fail");
-        }
-    }
-    HeaderValue::try_from(value).expect("visible ASCII is a valid header value")
 }

@@ -1,6 +1,10 @@
 //! What a request wants of the targets that may carry it out: needs that exclude, and wishes that reorder.
 
+use std::sync::Arc;
+
 use pointsman::Capabilities;
+
+use crate::wire::protocol::Protocol;
 
 /// How targets of a model are ordered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,12 +25,16 @@ pub(crate) struct MaxPrice {
 /// Everything wanted of targets.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Wish {
+    /// The protocol that it has to speak.
+    pub(crate) protocol: Protocol,
     /// What the request needs done.
     pub(crate) needs: Capabilities,
     /// Where it has to be done.
     pub(crate) region: Option<String>,
     /// Names of targets that go first, in this order.
     pub(crate) order: Vec<String>,
+    /// Name of the target that answered the session before: it goes first within its model while it is well.
+    pub(crate) seat: Option<Arc<str>>,
     /// Names of the only targets; empty for all.
     pub(crate) only: Vec<String>,
     pub(crate) ignore: Vec<String>,
@@ -36,8 +44,14 @@ pub(crate) struct Wish {
     pub(crate) is_single: bool,
 }
 
+/// Whether a text can name a region.
+pub(crate) fn is_region(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
 /// What keeps a target from being asked; also the words of replies.
 pub(crate) mod barred {
+    pub(crate) const ENDPOINT: &str = "endpoint";
     pub(crate) const CAPABILITIES: &str = "capabilities";
     pub(crate) const CONTEXT_LENGTH: &str = "context_length";
     pub(crate) const REGION: &str = "region";

@@ -16,6 +16,8 @@ pub(super) enum Act {
     Reply(u16, &'static str, &'static str, String),
     /// These pieces of a stream; then `[DONE]` and the end.
     Stream(Vec<String>),
+    /// These pieces of a stream and its good end.
+    Plain(Vec<String>),
     /// These pieces of a stream; then the connection breaks.
     Cut(Vec<String>),
     /// These pieces of a stream; then nothing more, for as long as the client waits.
@@ -101,6 +103,11 @@ impl Fake {
         }
     }
 
+    /// Does these things from now on.
+    pub(super) fn acts(&self, acts: impl IntoIterator<Item = Act>) {
+        *self.acts.lock().expect("no panic") = acts.into_iter().collect();
+    }
+
     pub(super) fn requests(&self) -> Vec<Seen> {
         self.seen.lock().expect("no panic").clone()
     }
@@ -145,6 +152,9 @@ fn serve(mut stream: TcpStream, acts: &Mutex<Vec<Act>>, seen: &Mutex<Vec<Seen>>,
             .and_then(|()| say(&mut stream, &pieces))
             .and_then(|()| say(&mut stream, &["data: [DONE]\n\n".to_owned()]))
             .and_then(|()| stream.write_all(b"0\r\n\r\n")),
+        Act::Plain(pieces) => begin(&mut stream)
+            .and_then(|()| say(&mut stream, &pieces))
+            .and_then(|()| stream.write_all(b"0\r\n\r\n")),
         Act::Cut(pieces) => begin(&mut stream).and_then(|()| say(&mut stream, &pieces)),
         Act::Stall(pieces) => begin(&mut stream).and_then(|()| say(&mut stream, &pieces)).map(|()| wait(&mut stream)),
         Act::Hangup => Ok(()),
@@ -163,7 +173,11 @@ fn read(stream: &mut TcpStream) -> Option<Seen> {
         let end = bytes.windows(4).position(|window| window == b"\r\n\r\n");
         if let Some(end) = end {
             let head = String::from_utf8_lossy(&bytes[..end]).to_ascii_lowercase();
-            let length: usize = head.lines().find_map(|line| line.strip_prefix("content-length: "))?.parse().ok()?;
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+            if length.is_none() && head.starts_with("get") {
+                return Some(Seen { head, body: Value::Null });
+            }
+            let length: usize = length?.parse().ok()?;
             if bytes.len() >= end + 4 + length {
                 let body = serde_json::from_slice(&bytes[end + 4..end + 4 + length]).ok()?;
                 return Some(Seen { head, body });

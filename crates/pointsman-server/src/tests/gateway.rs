@@ -26,6 +26,13 @@ fn asking(model: &str, stream: bool) -> Value {
     json!({"model": model, "messages": [{"role": "user", "content": "Hello"}], "stream": stream, "temperature": 0.5})
 }
 
+/// The same with a target that goes first.
+fn asking_first(target: &str, stream: bool) -> Value {
+    let mut body = asking(CHEAP, stream);
+    body["provider"] = json!({"order": [target]});
+    body
+}
+
 fn text(reply: &Reply) -> String {
     String::from_utf8(reply.body.clone()).expect("text")
 }
@@ -110,7 +117,7 @@ fn every_fault_before_content_is_made_good_by_another_target() {
             let bad = Fake::new([fault]);
             let good = Fake::new([if streams { Act::Stream(vec![delta("Hi")]) } else { completion("Hi") }]);
             let server = serving(vec![bad.target("bad", CHEAP), good.target("good", CHEAP)]);
-            let reply = chat(&server, &asking(CHEAP, streams));
+            let reply = chat(&server, &asking_first("bad", streams));
             assert_eq!(reply.status, 200, "{name}, stream {streams}: {}", text(&reply));
             assert_eq!(reply.header("x-pointsman-target"), Some("good"), "{name}, stream {streams}");
             assert_eq!(reply.header("x-pointsman-attempts"), Some("2"), "{name}, stream {streams}");
@@ -172,7 +179,7 @@ fn a_request_that_the_target_refuses_is_not_tried_elsewhere() {
     let picky = Fake::new([Act::Reply(400, "", "application/json", body.into())]);
     let other = Fake::new([completion("Hi")]);
     let server = serving(vec![picky.target("picky", CHEAP), other.target("other", CHEAP)]);
-    let reply = chat(&server, &asking(CHEAP, true));
+    let reply = chat(&server, &asking_first("picky", true));
     assert_eq!((reply.status, text(&reply).as_str()), (400, body));
     assert!(other.requests().is_empty());
 }
@@ -187,7 +194,7 @@ fn a_stream_cut_after_content_ends_with_an_error_and_without_done() {
         let fake = Fake::new([act.clone()]);
         let other = Fake::new([Act::Stream(vec![delta("again")])]);
         let server = serving(vec![fake.target("a", CHEAP), other.target("b", CHEAP)]);
-        let reply = chat(&server, &asking(CHEAP, true));
+        let reply = chat(&server, &asking_first("a", true));
         let text = text(&reply);
         assert_eq!(reply.status, 200, "{act:?}");
         assert!(text.starts_with(&delta("Hel")), "{act:?}: {text}");
@@ -376,10 +383,17 @@ fn targets_are_checked_before_anything_is_served() {
         (TargetSettings { api_key: Some("a\nb".into()), ..good.clone() }, "api_key_env expected"),
     ] {
         let error =
-            crate::targets::Targets::new(&[bad], &[CHEAP.to_owned()], |_| None).expect_err("refused").to_string();
+            crate::targets::Targets::new(&[bad], &crate::HealthSettings::default(), &[CHEAP.to_owned()], |_| None)
+                .expect_err("refused")
+                .to_string();
         assert!(error.contains(expected), "{error}");
     }
-    let twice =
-        crate::targets::Targets::new(&[good.clone(), good], &[CHEAP.to_owned()], |_| None).expect_err("refused");
+    let twice = crate::targets::Targets::new(
+        &[good.clone(), good],
+        &crate::HealthSettings::default(),
+        &[CHEAP.to_owned()],
+        |_| None,
+    )
+    .expect_err("refused");
     assert!(twice.to_string().contains("no other target"), "{twice}");
 }

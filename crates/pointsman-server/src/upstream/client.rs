@@ -61,8 +61,23 @@ impl Client {
 
     /// One request; the head of the reply.
     pub(crate) async fn post(&self, uri: Uri, headers: HeaderMap, body: Bytes) -> Result<Response<Incoming>, Failure> {
+        self.send(Method::POST, uri, headers, body).await
+    }
+
+    /// One question without a body; the head of the reply.
+    pub(crate) async fn get(&self, uri: Uri, headers: HeaderMap) -> Result<Response<Incoming>, Failure> {
+        self.send(Method::GET, uri, headers, Bytes::new()).await
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        uri: Uri,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Response<Incoming>, Failure> {
         let mut request = Request::new(Full::new(body));
-        *request.method_mut() = Method::POST;
+        *request.method_mut() = method;
         *request.uri_mut() = uri;
         *request.headers_mut() = headers;
         self.0.request(request).await.map_err(|error| failure(&error))

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::Failure;
+use crate::wire::protocol::Protocol;
 
 /// Longest event, in bytes.
 const LONGEST_EVENT: usize = 4 << 20;
@@ -14,7 +15,7 @@ const LONGEST_EVENT: usize = 4 << 20;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Event(Bytes);
 
-/// What an event of a chat completion says.
+/// What an event says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Says {
     /// A part of the answer, or that it is over: from here on the stream belongs to this target.
@@ -71,37 +72,70 @@ impl Event {
     }
 
     /// What it says, before the stream belongs to its target.
-    pub(crate) fn says(&self) -> Says {
+    pub(crate) fn says(&self, protocol: Protocol) -> Says {
         let Some(data) = self.data() else { return Says::Nothing };
-        if data.trim() == "[DONE]" {
-            return Says::Done;
+        match protocol {
+            Protocol::Chat | Protocol::Embeddings => chunk_says(&data),
+            Protocol::Responses | Protocol::Messages => typed_says(&data),
         }
-        let Ok(chunk) = serde_json::from_str::<Chunk>(&data) else { return Says::Malformed };
-        if chunk.error.is_some() {
-            return Says::Error;
-        }
-        let says = |choice: &Choice| {
-            choice.finish_reason.is_some()
-                || choice.delta.iter().flatten().any(|(name, value)| {
-                    name != "role"
-                        && !value.is_null()
-                        && value.as_str() != Some("")
-                        && value.as_array().is_none_or(|v| !v.is_empty())
-                })
-        };
-        if chunk.choices.iter().any(says) { Says::Content } else { Says::Nothing }
     }
 
     /// The same with a quicker look, afterwards: only the end, and what cannot be handed on, matter.
-    pub(crate) fn ends(&self) -> Says {
+    pub(crate) fn ends(&self, protocol: Protocol) -> Says {
         let Some(data) = self.data() else { return Says::Nothing };
-        if data.trim() == "[DONE]" {
-            Says::Done
-        } else if serde_json::from_str::<IgnoredAny>(&data).is_ok() {
-            Says::Content
-        } else {
-            Says::Malformed
+        match protocol {
+            Protocol::Chat | Protocol::Embeddings if data.trim() == "[DONE]" => Says::Done,
+            Protocol::Chat | Protocol::Embeddings => match serde_json::from_str::<IgnoredAny>(&data) {
+                Ok(_) => Says::Content,
+                Err(_) => Says::Malformed,
+            },
+            Protocol::Responses | Protocol::Messages => typed_says(&data),
         }
+    }
+}
+
+/// What a chunk of a chat completion says.
+fn chunk_says(data: &str) -> Says {
+    if data.trim() == "[DONE]" {
+        return Says::Done;
+    }
+    let Ok(chunk) = serde_json::from_str::<Chunk>(data) else { return Says::Malformed };
+    if chunk.error.is_some() {
+        return Says::Error;
+    }
+    let says = |choice: &Choice| {
+        choice.finish_reason.is_some()
+            || choice.delta.iter().flatten().any(|(name, value)| {
+                name != "role"
+                    && !value.is_null()
+                    && value.as_str() != Some("")
+                    && value.as_array().is_none_or(|v| !v.is_empty())
+            })
+    };
+    if chunk.choices.iter().any(says) { Says::Content } else { Says::Nothing }
+}
+
+/// What an event of a response or a message says, by its `type`. Of types that are not known here it is assumed that they
+/// would be missed.
+fn typed_says(data: &str) -> Says {
+    #[derive(Deserialize)]
+    struct Typed<'a> {
+        #[serde(borrow, rename = "type")]
+        kind: std::borrow::Cow<'a, str>,
+    }
+    let Ok(Typed { kind }) = serde_json::from_str(data) else { return Says::Malformed };
+    match kind.as_ref() {
+        "error" | "response.failed" => Says::Error,
+        "response.completed" | "response.incomplete" | "message_stop" => Says::Done,
+        "response.created"
+        | "response.queued"
+        | "response.in_progress"
+        | "response.output_item.added"
+        | "response.content_part.added"
+        | "message_start"
+        | "content_block_start"
+        | "ping" => Says::Nothing,
+        _ => Says::Content,
     }
 }
 
@@ -225,7 +259,7 @@ mod tests {
 
     #[test]
     fn what_an_event_says() {
-        let says = |data: &str| Event(Bytes::from(format!("data: {data}\n\n"))).says();
+        let says = |data: &str| Event(Bytes::from(format!("data: {data}\n\n"))).says(Protocol::Chat);
         for (data, expected) in [
             (r#"{"choices":[{"delta":{"role":"assistant","content":""}}]}"#, Says::Nothing),
             (r#"{"choices":[{"delta":{"content":"Hi"}}]}"#, Says::Content),
@@ -238,5 +272,31 @@ mod tests {
         ] {
             assert_eq!(says(data), expected, "{data}");
         }
+    }
+
+    #[test]
+    fn what_a_typed_event_says() {
+        for (kind, expected) in [
+            ("response.created", Says::Nothing),
+            ("response.output_text.delta", Says::Content),
+            ("response.completed", Says::Done),
+            ("response.failed", Says::Error),
+            ("message_start", Says::Nothing),
+            ("ping", Says::Nothing),
+            ("content_block_delta", Says::Content),
+            ("message_delta", Says::Content),
+            ("message_stop", Says::Done),
+            ("error", Says::Error),
+            ("something.new", Says::Content),
+        ] {
+            let event = Event(Bytes::from(format!("event: {kind}\ndata: {{\"type\":\"{kind}\"}}\n\n")));
+            assert_eq!(
+                (event.says(Protocol::Messages), event.ends(Protocol::Responses)),
+                (expected, expected),
+                "{kind}"
+            );
+        }
+        assert_eq!(Event(Bytes::from_static(b"data: {}\n\n")).says(Protocol::Messages), Says::Malformed);
+        assert_eq!(Event(Bytes::from_static(b": ping\n\n")).says(Protocol::Messages), Says::Nothing);
     }
 }

@@ -1,4 +1,4 @@
-//! A chat completion on its way to a target: every field untouched but those that are ours.
+//! A request on its way to a target: every field untouched but those that are ours.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,13 +11,19 @@ use serde_json::value::RawValue;
 
 use super::headers::{REQUEST_ID, request_id};
 use super::json::Text;
+use super::protocol::{ANTHROPIC_VERSION, DEFAULT_VERSION, Protocol};
 use crate::error::Error;
 
 /// Fields that are for us and mean nothing to a target.
 const OURS: [&str; 5] = ["pointsman", "session_id", "context", "models", "provider"];
 
 /// Headers of the client that go on; of credentials there are none.
-const HANDED_ON: [HeaderName; 2] = [HeaderName::from_static("traceparent"), HeaderName::from_static("tracestate")];
+const HANDED_ON: [HeaderName; 4] = [
+    HeaderName::from_static("traceparent"),
+    HeaderName::from_static("tracestate"),
+    ANTHROPIC_VERSION,
+    HeaderName::from_static("anthropic-beta"),
+];
 
 /// A body taken apart: fields in their order, values as they are written.
 #[derive(Debug)]
@@ -67,12 +73,15 @@ impl<'b> Forward<'b> {
     }
 
     /// The headers for any target; the request is known there by the client's own identifier, else by `decision_id`.
-    pub(crate) fn headers(&self, clients: &HeaderMap, decision_id: &HeaderValue) -> HeaderMap {
+    pub(crate) fn headers(&self, clients: &HeaderMap, decision_id: &HeaderValue, protocol: Protocol) -> HeaderMap {
         let mut headers = HeaderMap::with_capacity(8);
         for name in HANDED_ON {
             if let Some(value) = clients.get(&name) {
                 headers.insert(name, value.clone());
             }
+        }
+        if protocol == Protocol::Messages {
+            headers.entry(ANTHROPIC_VERSION).or_insert(DEFAULT_VERSION);
         }
         headers.insert(REQUEST_ID, request_id(clients).unwrap_or_else(|| decision_id.clone()));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -1,5 +1,6 @@
 //! Headers of requests and replies.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use axum::http::header::CONTENT_ENCODING;
@@ -9,7 +10,7 @@ use pointsman::Objective;
 
 use super::options::{OBJECTIVES, objective_named};
 use crate::error::Error;
-use crate::targets::is_region;
+use crate::targets::wish::is_region;
 use crate::tenants::Admitted;
 use crate::tenants::budget::Budget;
 
@@ -60,6 +61,8 @@ pub(crate) struct Hints {
     pub(crate) tenant: Option<Arc<str>>,
     /// What whoever asks may spend, where that is limited.
     pub(crate) budget: Option<Budget>,
+    /// Whether it counts who answered the session before: not for what is only tried, nor for lines of a batch.
+    pub(crate) has_session: bool,
     /// Whether it is only tried: nothing is counted or kept.
     pub(crate) is_trial: bool,
     /// Models that whoever asks may not use.
@@ -76,6 +79,7 @@ impl Hints {
         let admitted = head.extensions.get::<Admitted>();
         Ok(Self {
             tenant: admitted.map(|admitted| Arc::clone(&admitted.name)),
+            has_session: true,
             is_trial: false,
             budget: admitted.and_then(|admitted| admitted.budget.clone()),
             objective: headers.get(OBJECTIVE).map(objective).transpose()?,
@@ -118,6 +122,19 @@ fn trace_id(value: &HeaderValue) -> Option<String> {
     let hex = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     let valid = version.len() == 2 && hex(version) && version != "ff" && trace.len() == 32 && hex(trace);
     (valid && trace.bytes().any(|byte| byte != b'0')).then(|| trace.to_owned())
+}
+
+/// A name as a header's value: `%` and bytes that are not visible ASCII are percent-encoded.
+pub(crate) fn encoded(name: &str) -> HeaderValue {
+    let mut value = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        if byte.is_ascii_graphic() && byte != b'%' {
+            value.push(byte.into());
+        } else {
+            write!(value, "%{byte:02X}").expect("writing to a string cannot fail");
+        }
+    }
+    HeaderValue::try_from(value).expect("visible ASCII is a valid header value")
 }
 
 #[cfg(test)]

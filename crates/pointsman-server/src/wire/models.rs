@@ -29,6 +29,13 @@ pub(crate) struct Model<'s> {
     pub(crate) pricing: Option<Pricing>,
 }
 
+impl<'s> Model<'s> {
+    /// One of which the router knows nothing.
+    pub(crate) fn other(id: &'s str) -> Self {
+        Self { id, object: "model", created: 0, owned_by: "upstream", pricing: None }
+    }
+}
+
 /// A list price.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub(crate) struct Pricing {

@@ -71,6 +71,9 @@ pub(crate) struct Query<'b> {
     /// Names the session; it is given back.
     #[schema(value_type = Option<String>, max_length = 256)]
     session_id: Option<Cow<'b, str>>,
+    /// Names the session too, where nothing else does; it is not given back.
+    #[schema(value_type = Option<String>)]
+    prompt_cache_key: Option<Cow<'b, str>>,
 }
 
 /// A message of a conversation.
@@ -196,6 +199,11 @@ impl<'b> Query<'b> {
     /// The session, as the body names it.
     pub(crate) fn session_id(&self) -> Option<&str> {
         self.session_id.as_deref()
+    }
+
+    /// What the request calls its part of a target's cache, which names its session too.
+    pub(crate) fn prompt_cache_key(&self) -> Option<&str> {
+        self.prompt_cache_key.as_deref()
     }
 
     /// The caller's own name of the prompt.
@@ -326,6 +334,7 @@ impl<'de> Visitor<'de> for Fields<'_> {
                 "model" => query.model = self.text(map, "model")?,
                 "prompt" => query.prompt = self.text(map, "prompt")?,
                 "session_id" => query.session_id = self.text(map, "session_id")?,
+                "prompt_cache_key" => query.prompt_cache_key = self.text(map, "prompt_cache_key")?,
                 "messages" => query.messages = self.value(map, "messages", "an array of messages")?,
                 "tools" => query.tools = self.value(map, "tools", "an array")?,
                 "response_format" => query.response_format = self.value(map, "response_format", FORMAT)?,

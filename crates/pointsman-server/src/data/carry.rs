@@ -1,0 +1,193 @@
+//! A decision carried out: one target after the other, and again after a while, until one answers.
+
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+use axum::body::Bytes;
+use axum::http::HeaderMap;
+use tokio::time::timeout;
+
+use crate::error::{Error, UpstreamOutcome};
+use crate::live::{Current, Live};
+use crate::routing::retries::{ROUNDS, wait};
+use crate::targets::Target;
+use crate::targets::health::Report;
+use crate::targets::wish::Wish;
+use crate::upstream::{self, Answer, Call, Failure};
+use crate::wire::forward::Forward;
+
+/// The longest that a request may take, whatever its targets allow.
+const LONGEST: Duration = Duration::from_mins(15);
+
+/// A request and whom to ask.
+pub(super) struct Carrier<'r> {
+    pub(super) live: &'r Live,
+    pub(super) current: &'r Current,
+    /// Models that may answer, best first, each with the tokens expected of the request.
+    pub(super) ranked: &'r [(usize, f32)],
+    pub(super) wish: &'r Wish,
+    pub(super) forward: &'r Forward<'r>,
+    pub(super) headers: HeaderMap,
+}
+
+/// An answer and whose it is.
+pub(super) struct Carried<'r> {
+    pub(super) target: &'r Target,
+    pub(super) answer: Answer,
+    /// Targets that were asked.
+    pub(super) attempts: usize,
+}
+
+/// The targets that were asked and did not answer.
+type Failed<'r> = Vec<(&'r Target, Failure)>;
+
+impl<'r> Carrier<'r> {
+    /// Asks until somebody answers.
+    pub(super) async fn carry_out(&self) -> Result<Carried<'r>, Error> {
+        let live = self.live;
+        let deadline = Instant::now() + LONGEST;
+        live.retries.deposit();
+        let mut failed: Failed<'r> = Vec::new();
+        let wish = self.wish;
+        let rounds = if wish.is_single { 1 } else { ROUNDS };
+        for round in 0..rounds {
+            let chance = || live.ids.fraction();
+            let mut order = self.current.targets.in_order(self.ranked, wish, Instant::now(), chance);
+            if wish.is_single {
+                order.truncate(1);
+            }
+            if let Some(carried) = self.ask_all(order, &mut failed, deadline).await {
+                return Ok(carried);
+            }
+            let asked = failed.iter().filter_map(|(_, failure)| match failure {
+                Failure::Status(_, wait) => *wait,
+                _ => None,
+            });
+            let passing = failed.iter().any(|(_, failure)| failure.is_passing());
+            let Some(pause) = wait(round, asked.min(), live.ids.fraction()).filter(|_| passing && round + 1 < rounds)
+            else {
+                break;
+            };
+            if Instant::now() + pause >= deadline {
+                break;
+            }
+            tokio::time::sleep(pause).await;
+        }
+        Err(failure(&failed))
+    }
+
+    /// Asks each in turn; one that failed before only where it may do better now and the budget allows it.
+    async fn ask_all(&self, order: Vec<&'r Target>, failed: &mut Failed<'r>, deadline: Instant) -> Option<Carried<'r>> {
+        let mut order = order.into_iter();
+        while let Some(target) = order.next() {
+            if !self.may_ask(target, failed) {
+                continue;
+            }
+            let hedge = self.current.hedge_after.filter(|_| !self.forward.streams);
+            let answer = match hedge {
+                None => {
+                    self.ask(target, deadline).await.map(|answer| (target, answer, 0)).map_err(|f| vec![(target, f)])
+                }
+                Some(after) => self.ask_hedged(target, after, &mut order, failed, deadline).await,
+            };
+            match answer {
+                Ok((target, answer, aside)) => {
+                    return Some(Carried { target, answer, attempts: failed.len() + 1 + aside });
+                }
+                Err(more) => failed.extend(more),
+            }
+        }
+        None
+    }
+
+    fn may_ask(&self, target: &Target, failed: &Failed<'r>) -> bool {
+        let before = failed.iter().rev().find(|(other, _)| std::ptr::eq(*other, target));
+        before.is_none_or(|(_, failure)| failure.is_passing() && self.live.retries.take())
+    }
+
+    /// Asks a target, and where that has not answered after a while, the next one too; whoever answers first counts, and
+    /// the other call is given up. The second call is of the retries' budget. Gives who answered, and how many calls were
+    /// given up or had failed beside it.
+    async fn ask_hedged(
+        &self,
+        first: &'r Target,
+        after: Duration,
+        order: &mut std::vec::IntoIter<&'r Target>,
+        failed: &Failed<'r>,
+        deadline: Instant,
+    ) -> Result<(&'r Target, Answer, usize), Failed<'r>> {
+        let mut asked = pin!(self.ask(first, deadline));
+        if let Ok(answer) = timeout(after, &mut asked).await {
+            return answer.map(|answer| (first, answer, 0)).map_err(|failure| vec![(first, failure)]);
+        }
+        let is_new = |target: &&'r Target| !failed.iter().any(|(other, _)| std::ptr::eq(*other, *target));
+        let second = order.as_slice().first().copied().filter(is_new).filter(|_| self.live.retries.take());
+        let Some(second) = second else {
+            return asked.await.map(|answer| (first, answer, 0)).map_err(|failure| vec![(first, failure)]);
+        };
+        order.next();
+        self.live.metrics.hedge();
+        let mut hedged = pin!(self.ask(second, deadline));
+        let (target, answer, other) = tokio::select! {
+            answer = &mut asked => (first, answer, second),
+            answer = &mut hedged => (second, answer, first),
+        };
+        let failure = match answer {
+            Ok(answer) => return Ok((target, answer, 1)),
+            Err(failure) => failure,
+        };
+        let last = if std::ptr::eq(target, first) { hedged.await } else { asked.await };
+        last.map(|answer| (other, answer, 1)).map_err(|last| vec![(target, failure), (other, last)])
+    }
+
+    async fn ask(&self, target: &Target, deadline: Instant) -> Result<Answer, Failure> {
+        let begun = Instant::now();
+        let _busy = target.call(begun);
+        let call = Call {
+            protocol: self.wish.protocol,
+            headers: self.headers.clone(),
+            body: Bytes::from(self.forward.body(&target.upstream_model)),
+            streams: self.forward.streams,
+            deadline,
+        };
+        let answer = upstream::call(target, call).await;
+        if answer.is_ok() {
+            target.took(begun.elapsed(), Instant::now());
+        }
+        let (report, outcome) = match &answer {
+            Ok(Answer::Whole { .. }) => (Some(Report::Answered), "answered"),
+            // Whether a stream was an answer is known at its end: one that is always cut must open the circuit.
+            Ok(Answer::Stream(_)) => (None, "answered"),
+            Err(failure) => (Some(failure.report()), failure.as_str()),
+        };
+        if let Some(report) = report {
+            target.report(report, Instant::now());
+        }
+        self.live.metrics.attempt(&target.name, outcome);
+        if let Err(failure) = &answer {
+            tracing::warn!(target_name = target.name, ?failure, "a target failed");
+        }
+        answer
+    }
+}
+
+/// What failures come to.
+fn failure(failed: &[(&Target, Failure)]) -> Error {
+    let all = |is: fn(&Failure) -> bool| failed.iter().all(|(_, failure)| is(failure));
+    let outcome = if all(|failure| matches!(failure, Failure::Status(429, _))) {
+        UpstreamOutcome::RateLimited
+    } else if all(|failure| !failure.is_passing()) {
+        UpstreamOutcome::CredentialsExhausted
+    } else if all(|failure| matches!(failure, Failure::Timeout | Failure::Status(408 | 504, _))) {
+        UpstreamOutcome::TimedOut
+    } else {
+        UpstreamOutcome::Failed
+    };
+    let waits = failed.iter().filter_map(|(_, failure)| match failure {
+        Failure::Status(429, wait) => *wait,
+        _ => None,
+    });
+    let retry_after = waits.min().map(|wait| u32::try_from(wait.as_secs()).unwrap_or(u32::MAX));
+    let attempts = failed.iter().map(|(target, failure)| (target.name.clone(), failure.as_str())).collect();
+    Error::Upstream { outcome, attempts, retry_after }
+}

@@ -1,0 +1,116 @@
+//! A request carried out: a choice, and the answer of whom it fell on.
+//!
+//! ```text
+//! body ─► plan ─► targets in order ─► call ─┬─► a whole answer
+//!                      ▲                    ├─► a stream that has said something: from here on it belongs to its target
+//!                      └────── next ◄───────┘ a failure of the target's
+//! ```
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::Request;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+
+use super::carry::{Carried, Carrier};
+use super::choose::{Chosen, choose_or_degrade};
+use super::record::Errand;
+use super::relay::Relay;
+use super::route::LONGEST_INLINE;
+use crate::error::Error;
+use crate::live::{Current, Live};
+use crate::net::{body, stream};
+use crate::targets::Target;
+use crate::upstream::Answer;
+use crate::wire::forward::Forward;
+use crate::wire::headers::{
+    ATTEMPTS, CONFIG_VERSION, COST_USD, DECISION_ID, Hints, REASON, ROUTER_VERSION, ROUTING_US, SELECTED_MODEL, TARGET,
+};
+use crate::wire::protocol::Protocol;
+
+/// Carries a request out in the protocol that it came in.
+pub(super) async fn forwarded(live: Arc<Live>, request: Request, protocol: Protocol) -> Result<Response, Error> {
+    let in_flight = live.enter()?;
+    let (head, body) = request.into_parts();
+    let hints = Hints::new(&head)?;
+    let bytes = body::read(body, live.limits.max_body_bytes, live.limits.read_timeout).await?;
+    let started = Instant::now();
+    let current = live.current();
+    let hints = Arc::new(hints);
+    let chosen = if bytes.len() <= LONGEST_INLINE {
+        choose_or_degrade(&live, &current, &hints, &bytes, protocol)?
+    } else {
+        let (live, current, hints, bytes) =
+            (Arc::clone(&live), Arc::clone(&current), Arc::clone(&hints), bytes.clone());
+        let task = tokio::task::spawn_blocking(move || choose_or_degrade(&live, &current, &hints, &bytes, protocol));
+        task.await.unwrap_or(Err(Error::Panicked))?
+    };
+    let forward = Forward::new(&bytes)?;
+    let decision_id = HeaderValue::try_from(&chosen.decision_id).expect("an identifier is ASCII");
+    let headers = forward.headers(&head.headers, &decision_id, protocol);
+    let (ranked, wish) = (&chosen.ranked, &chosen.wish);
+    let carrier = Carrier { live: &live, current: &current, ranked, wish, forward: &forward, headers };
+    let mut errand = Errand::new(&live, &chosen.decision_id, chosen.expected, started);
+    if let Err(error) = errand.charge(&hints) {
+        errand.settle(error.code());
+        return Err(error);
+    }
+    let Carried { target, answer, attempts } = match carrier.carry_out().await {
+        Ok(carried) => carried,
+        Err(error) => {
+            errand.settle(error.code());
+            return Err(error);
+        }
+    };
+    errand.answered_by(target, attempts);
+    if let Some(session) = chosen.session {
+        live.sessions.keep(session, target.seat(), started);
+    }
+    let mut headers = said(&chosen, &current, target, attempts);
+    match answer {
+        Answer::Whole { status, body } => {
+            errand.saw(&body);
+            if let Some(cost) = errand.cost_header() {
+                headers.insert(COST_USD, cost);
+            }
+            errand.settle(if status.is_success() { "answered" } else { "refused" });
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            Ok((status, headers, body).into_response())
+        }
+        Answer::Stream(begun) => {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+            errand.first_token();
+            let (sink, body) = stream::body();
+            let relay = Relay {
+                errand,
+                current: Arc::clone(&current),
+                live: Arc::clone(&live),
+                position: target.position,
+                protocol,
+                idle: target.timeouts.idle,
+                until: begun.until,
+                _in_flight: in_flight,
+            };
+            tokio::spawn(relay.run(begun, sink));
+            Ok((StatusCode::OK, headers, body).into_response())
+        }
+    }
+}
+
+/// What the headers say of a choice and of who answered.
+fn said(chosen: &Chosen, current: &Current, target: &Target, attempts: usize) -> HeaderMap {
+    let snapshot = &current.snapshot;
+    let mut headers = HeaderMap::with_capacity(16);
+    headers.insert(DECISION_ID, HeaderValue::try_from(&chosen.decision_id).expect("an identifier is ASCII"));
+    headers.insert(SELECTED_MODEL, target.model_header.clone());
+    headers.insert(TARGET, target.name_header.clone());
+    headers.insert(ATTEMPTS, HeaderValue::from(attempts));
+    headers.insert(REASON, HeaderValue::from_static(chosen.reason));
+    headers.insert(ROUTING_US, HeaderValue::from(chosen.elapsed_us));
+    headers.insert(ROUTER_VERSION, snapshot.version_header());
+    headers.insert(CONFIG_VERSION, HeaderValue::from(snapshot.config_version()));
+    headers
+}

@@ -1,0 +1,98 @@
+//! The rest of a stream, on its way to the client.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::record::Errand;
+use crate::live::{Current, InFlight, Live};
+use crate::net::stream;
+use crate::targets::health::Report;
+use crate::upstream::sse::Says;
+use crate::upstream::{Failure, Stream};
+use crate::wire::protocol::Protocol;
+
+/// A stream that has begun. It is dropped, and with it the call, when the client leaves.
+pub(super) struct Relay {
+    pub(super) live: Arc<Live>,
+    /// Keeps the target alive.
+    pub(super) current: Arc<Current>,
+    /// The target's position.
+    pub(super) position: usize,
+    pub(super) protocol: Protocol,
+    pub(super) idle: Duration,
+    /// When all is over.
+    pub(super) until: Instant,
+    pub(super) errand: Errand,
+    pub(super) _in_flight: InFlight,
+}
+
+/// How a stream ended.
+enum End {
+    Well,
+    /// The target said itself that something went wrong.
+    Told,
+    Broken(Failure),
+}
+
+impl Relay {
+    pub(super) async fn run(self, stream: Stream, mut sink: stream::Sink) {
+        let Self { live, current, position, protocol, idle, until, mut errand, _in_flight } = self;
+        let target = current.targets.get(position);
+        let _busy = target.begin();
+        let Stream { begun, mut rest, .. } = stream;
+        let mut done = false;
+        for event in begun {
+            done |= event.says(protocol) == Says::Done;
+            errand.saw_event(&event);
+            if !sink.send(event.bytes().to_vec()).await {
+                return;
+            }
+        }
+        let end = loop {
+            let latest = until.min(Instant::now() + idle);
+            let next = tokio::select! {
+                // The client left: nobody needs the rest.
+                () = sink.closed() => return,
+                next = tokio::time::timeout_at(latest.into(), rest.next()) => next,
+            };
+            let event = match next {
+                Err(_) => break End::Broken(Failure::Timeout),
+                Ok(Err(failure)) => break End::Broken(failure),
+                Ok(Ok(None)) if done => break End::Well,
+                Ok(Ok(None)) => break End::Broken(Failure::Broken),
+                Ok(Ok(Some(event))) => event,
+            };
+            let says = event.ends(protocol);
+            match says {
+                Says::Malformed => break End::Broken(Failure::Malformed),
+                Says::Done => done = true,
+                _ => {}
+            }
+            errand.saw_event(&event);
+            if !sink.send(event.bytes().to_vec()).await {
+                return;
+            }
+            if says == Says::Error {
+                break End::Told;
+            }
+        };
+        let report = match end {
+            End::Well => Report::Answered,
+            End::Told => Report::Failed,
+            End::Broken(failure) => failure.report(),
+        };
+        target.report(report, Instant::now());
+        errand.settle(if matches!(end, End::Well) { "answered" } else { "cut" });
+        if !matches!(end, End::Well) {
+            live.metrics.attempt(&target.name, "cut");
+        }
+        if let End::Broken(failure) = end {
+            tracing::warn!(target_name = target.name, ?failure, "a stream was cut");
+            // What was said cannot be unsaid: the stream ends with an error, and without its good end.
+            if !sink.send(protocol.cut(failure.as_str()).into_bytes()).await {
+                return;
+            }
+        }
+        sink.finish().await;
+    }
+}

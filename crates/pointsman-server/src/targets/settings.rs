@@ -1,0 +1,110 @@
+//! What an operator may say of a target.
+
+use std::time::Duration;
+
+/// A target as configured; [`Settings::targets`](crate::Settings::targets).
+#[derive(Clone, PartialEq)]
+pub struct TargetSettings {
+    /// Unique; in replies, logs and metrics.
+    pub name: String,
+    /// The router's name of the model that is reached here; any name where it serves embeddings alone.
+    pub model: String,
+    /// Address of the service, such as `https://api.example.com/v1`.
+    pub base_url: String,
+    /// The service's name of the model; default: `model`.
+    pub upstream_model: Option<String>,
+    /// The key, sent as the endpoint's protocol has it; `None` sends none.
+    pub api_key: Option<String>,
+    /// Times.
+    pub timeouts: Timeouts,
+    /// Where it is, such as `eu`; default: not said.
+    pub region: Option<String>,
+    /// What it answers: `chat`, `responses`, `messages`, `embeddings`. Default: `chat`.
+    pub endpoints: Vec<String>,
+    /// What it can do: `tools`, `vision`, `json`. Requests that need something else never reach it. Default: everything.
+    pub capabilities: Option<Vec<String>>,
+    /// Tokens that fit, request and answer; longer requests never reach it. Default: any number.
+    pub context_length: Option<u32>,
+    /// What it asks, where that is not what the router's catalogue says of the model.
+    pub price: Option<TargetPrice>,
+}
+
+impl TargetSettings {
+    /// A target of this name that reaches this model here, with the defaults.
+    pub fn new(name: impl Into<String>, model: impl Into<String>, base_url: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            model: model.into(),
+            base_url: base_url.into(),
+            upstream_model: None,
+            api_key: None,
+            timeouts: Timeouts::default(),
+            region: None,
+            endpoints: vec!["chat".into()],
+            capabilities: None,
+            context_length: None,
+            price: None,
+        }
+    }
+}
+
+impl std::fmt::Debug for TargetSettings {
+    /// Without the key.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TargetSettings")
+            .field("name", &self.name)
+            .field("model", &self.model)
+            .field("base_url", &self.base_url)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a target asks.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TargetPrice {
+    /// USD per million tokens of a request.
+    pub input_usd_per_mtok: f64,
+    /// USD per million tokens of an answer.
+    pub output_usd_per_mtok: f64,
+}
+
+/// How long a target may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// To connect. Default: 2 s.
+    pub connect: Duration,
+    /// To the first content of a stream. Default: 20 s.
+    pub first_token: Duration,
+    /// Between two pieces of a stream. Default: 30 s.
+    pub idle: Duration,
+    /// To the end of the answer. Default: 10 min.
+    pub total: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(2),
+            first_token: Duration::from_secs(20),
+            idle: Duration::from_secs(30),
+            total: Duration::from_mins(10),
+        }
+    }
+}
+
+/// Whether and how targets are asked how they are, beside what their answers say of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HealthSettings {
+    /// Time between two questions to a target; zero: it is never asked. Default: zero.
+    pub interval: Duration,
+    /// Below the target's base, beginning with a slash; what answers it with less than 500 lives. Default: `/models`.
+    pub path: String,
+    /// How long the answer may take, above 0. Default: 2 s.
+    pub timeout: Duration,
+}
+
+impl Default for HealthSettings {
+    fn default() -> Self {
+        Self { interval: Duration::ZERO, path: "/models".into(), timeout: Duration::from_secs(2) }
+    }
+}

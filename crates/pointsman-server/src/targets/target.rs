@@ -1,0 +1,277 @@
+//! One place where a model can be reached: what is configured, checked, and how it fares.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::http::uri::{Authority, PathAndQuery, Scheme};
+use axum::http::{HeaderName, HeaderValue, Uri};
+use pointsman::Capabilities;
+
+use super::health::{Fares, Health, Report, Standing};
+use super::settings::{TargetPrice, TargetSettings, Timeouts};
+use super::wish::{Wish, barred, is_region};
+use crate::error::Error;
+use crate::routing::sessions::Seat;
+use crate::upstream::client::{Client, Trust};
+use crate::wire::headers::encoded;
+use crate::wire::protocol::Protocol;
+
+/// One place where a model can be reached.
+#[derive(Debug)]
+pub(crate) struct Target {
+    /// Among all targets.
+    pub(crate) position: usize,
+    pub(crate) name: String,
+    pub(crate) name_header: HeaderValue,
+    /// Position of its model in the router.
+    pub(crate) model_idx: usize,
+    /// What the service calls the model.
+    pub(crate) upstream_model: String,
+    /// Its model's name, and the same as a header's value.
+    pub(crate) model: Arc<str>,
+    pub(crate) model_header: HeaderValue,
+    /// Its key, as a protocol sends it.
+    credentials: Vec<(Protocol, HeaderName, HeaderValue)>,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) client: Client,
+    scheme: Scheme,
+    authority: Authority,
+    /// Path of the base, without a slash at the end.
+    base_path: String,
+    protocols: Vec<Protocol>,
+    region: Option<String>,
+    capabilities: Option<Capabilities>,
+    context_length: Option<u32>,
+    pub(crate) price: Option<TargetPrice>,
+    health: Mutex<Health>,
+    in_flight: AtomicUsize,
+}
+
+/// The form of a base address.
+const BASE: &str = "http:// or https:// with a host, and perhaps a path";
+
+impl Target {
+    pub(super) fn new(
+        settings: &TargetSettings,
+        position: usize,
+        model_idx: usize,
+        trust: &Trust,
+    ) -> Result<Self, Error> {
+        let TargetSettings { name, model, base_url, upstream_model, api_key, timeouts, .. } = settings;
+        let bad = |field, expected, got: &str| Error::target(name, field, expected, got);
+        let name_header = HeaderValue::from_str(name).ok().filter(|_| !name.is_empty() && name.len() <= 128);
+        let name_header = name_header.ok_or_else(|| bad("name", "1 to 128 visible characters", name))?;
+        let mut protocols = Vec::new();
+        for endpoint in &settings.endpoints {
+            let known = Protocol::named(endpoint);
+            protocols.push(known.ok_or_else(|| bad("endpoints", "chat, responses, messages, embeddings", endpoint))?);
+        }
+        if protocols.is_empty() {
+            return Err(bad("endpoints", "at least one", "none"));
+        }
+        let uri: Uri = base_url.trim_end_matches('/').parse().map_err(|_| bad("base_url", BASE, base_url))?;
+        let parts = uri.into_parts();
+        let scheme = parts.scheme.filter(|scheme| *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS);
+        let (Some(scheme), Some(authority)) = (scheme, parts.authority) else {
+            return Err(bad("base_url", BASE, base_url));
+        };
+        let path = parts.path_and_query.unwrap_or(PathAndQuery::from_static("/"));
+        if path.query().is_some() || authority.as_str().contains('@') {
+            return Err(bad("base_url", "neither a query nor credentials in it", "one that has"));
+        }
+        let mut credentials = Vec::new();
+        for protocol in protocols.iter().filter(|_| api_key.is_some()) {
+            let key = protocol.credential(api_key.as_deref().unwrap_or_default());
+            let (name, value) = key.ok_or_else(|| bad("api_key_env", "a key of visible characters", "others"))?;
+            credentials.push((*protocol, name, value));
+        }
+        for (field, time) in [
+            ("timeouts.connect_ms", timeouts.connect),
+            ("timeouts.first_token_ms", timeouts.first_token),
+            ("timeouts.idle_ms", timeouts.idle),
+            ("timeouts.total_ms", timeouts.total),
+        ] {
+            if time.is_zero() {
+                return Err(bad(field, "a time above 0", "0"));
+            }
+        }
+        let price = settings.price;
+        if price.is_some_and(|price| {
+            [price.input_usd_per_mtok, price.output_usd_per_mtok].iter().any(|usd| !(*usd >= 0.0 && usd.is_finite()))
+        }) {
+            return Err(bad("price", "0 or more USD per million tokens", "a number outside that"));
+        }
+        if settings.region.as_ref().is_some_and(|region| !is_region(region)) {
+            return Err(bad(
+                "region",
+                "1 to 64 visible ASCII characters",
+                settings.region.as_deref().unwrap_or_default(),
+            ));
+        }
+        let mut capabilities = None;
+        for able in settings.capabilities.iter().flatten() {
+            let known: &mut Capabilities = capabilities.get_or_insert_default();
+            match able.as_str() {
+                "tools" => known.tools = true,
+                "vision" => known.vision = true,
+                "json" => known.json = true,
+                _ => return Err(bad("capabilities", "tools, vision, json", able)),
+            }
+        }
+        // An empty list says that it can do nothing beside text.
+        if settings.capabilities.is_some() {
+            capabilities.get_or_insert_default();
+        }
+        Ok(Self {
+            region: settings.region.clone(),
+            capabilities,
+            context_length: settings.context_length,
+            price,
+            position,
+            model: model.as_str().into(),
+            model_header: encoded(model),
+            protocols,
+            name: name.clone(),
+            name_header,
+            model_idx,
+            upstream_model: upstream_model.clone().unwrap_or_else(|| model.clone()),
+            credentials,
+            timeouts: *timeouts,
+            client: Client::new(trust, timeouts.connect),
+            scheme,
+            authority,
+            base_path: path.path().trim_end_matches('/').to_owned(),
+            health: Mutex::default(),
+            in_flight: AtomicUsize::new(0),
+        })
+    }
+
+    /// The address of an endpoint, such as `/chat/completions`.
+    pub(crate) fn uri(&self, endpoint: &str) -> Uri {
+        let uri = Uri::builder().scheme(self.scheme.clone()).authority(self.authority.clone());
+        uri.path_and_query(format!("{}{endpoint}", self.base_path)).build().expect("checked when configured")
+    }
+
+    /// Calls on their way.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// How it stands now.
+    pub(crate) fn standing(&self, now: Instant) -> Standing {
+        self.health().standing(now)
+    }
+
+    /// What keeps a request of so many tokens from this target.
+    pub(super) fn barred(&self, wish: &Wish, tokens: f32) -> Option<&'static str> {
+        let above = |price: f64, most: Option<f64>| most.is_some_and(|most| price > most);
+        let most = wish.max_price;
+        let is_limited = most.input_usd_per_mtok.is_some() || most.output_usd_per_mtok.is_some();
+        let is_dear = match self.price {
+            Some(price) => {
+                above(price.input_usd_per_mtok, most.input_usd_per_mtok)
+                    || above(price.output_usd_per_mtok, most.output_usd_per_mtok)
+            }
+            None => is_limited,
+        };
+        if !self.serves(wish.protocol) {
+            Some(barred::ENDPOINT)
+        } else if self.capabilities.is_some_and(|able| !able.cover(wish.needs)) {
+            Some(barred::CAPABILITIES)
+        } else if self.context_length.is_some_and(|length| f64::from(tokens) > f64::from(length)) {
+            Some(barred::CONTEXT_LENGTH)
+        } else if wish.region.is_some() && wish.region != self.region {
+            Some(barred::REGION)
+        } else if !wish.only.is_empty() && !wish.only.contains(&self.name) {
+            Some(barred::ONLY)
+        } else if wish.ignore.contains(&self.name) {
+            Some(barred::IGNORE)
+        } else if is_dear {
+            Some(barred::MAX_PRICE)
+        } else {
+            None
+        }
+    }
+
+    /// How it fares now.
+    pub(super) fn fares(&self, now: Instant) -> Fares {
+        let health = self.health();
+        Fares {
+            standing: health.standing(now),
+            failed_share: health.failed_share(now),
+            share: health.share(now),
+            latency_ms: health.latency.at(now),
+        }
+    }
+
+    /// What a million tokens in and a million out cost; infinite where nobody knows.
+    pub(super) fn price_sum(&self) -> f64 {
+        self.price.map_or(f64::INFINITY, |price| price.input_usd_per_mtok + price.output_usd_per_mtok)
+    }
+
+    /// Whether it answers such requests.
+    pub(crate) fn serves(&self, protocol: Protocol) -> bool {
+        self.protocols.contains(&protocol)
+    }
+
+    /// Its key as this protocol sends it.
+    pub(crate) fn credential(&self, protocol: Protocol) -> Option<(HeaderName, HeaderValue)> {
+        let (_, name, value) = self.credentials.iter().find(|(of, ..)| *of == protocol)?;
+        Some((name.clone(), value.clone()))
+    }
+
+    /// The protocol of its first endpoint.
+    pub(crate) fn protocol(&self) -> Protocol {
+        self.protocols[0]
+    }
+
+    /// What a session that it answered remembers.
+    pub(crate) fn seat(&self) -> Seat {
+        Seat { model: Arc::clone(&self.model), target: Some(self.name.as_str().into()) }
+    }
+
+    /// Whether nothing was heard of it for so long, or nothing good.
+    pub(crate) fn is_in_doubt(&self, interval: Duration, now: Instant) -> bool {
+        let health = self.health();
+        health.heard.is_none_or(|heard| now.saturating_duration_since(heard) >= interval)
+            || health.standing(now) != Standing::Well
+    }
+
+    /// Notes how long an answer took, to its end or to its first content.
+    pub(crate) fn took(&self, time: Duration, now: Instant) {
+        self.health().latency.note(time.as_secs_f64() * 1e3, now);
+    }
+
+    /// Notes what became of a call.
+    pub(crate) fn report(&self, report: Report, now: Instant) {
+        self.health().note(report, now);
+    }
+
+    /// Notes that a call begins, and that it finds out where that is to be found out.
+    pub(crate) fn call(&self, now: Instant) -> Busy<'_> {
+        self.health().begin(now);
+        self.begin()
+    }
+
+    /// Notes that something is being done; it has ended when what is returned is dropped.
+    pub(crate) fn begin(&self) -> Busy<'_> {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        Busy(self)
+    }
+
+    fn health(&self) -> std::sync::MutexGuard<'_, Health> {
+        // Nothing is left half changed by a panic.
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A call on its way.
+#[derive(Debug)]
+pub(crate) struct Busy<'t>(&'t Target);
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
