@@ -140,6 +140,8 @@ pub struct TenantSection {
     pub models: Option<Vec<String>>,
     /// Most requests in a minute.
     pub requests_per_minute: Option<u32>,
+    /// Most tokens in a minute.
+    pub tokens_per_minute: Option<u32>,
     /// Most USD on a day.
     pub budget_usd_per_day: Option<f64>,
 }
@@ -413,9 +415,9 @@ impl StateSection {
 
 impl TenantSection {
     fn into_settings(self) -> TenantSettings {
-        let Self { name, key_sha256, models, requests_per_minute, budget_usd_per_day } = self;
+        let Self { name, key_sha256, models, requests_per_minute, tokens_per_minute, budget_usd_per_day } = self;
         let models = models.unwrap_or_else(|| vec!["*".into()]);
-        TenantSettings { name, key_sha256, models, requests_per_minute, budget_usd_per_day }
+        TenantSettings { name, key_sha256, models, requests_per_minute, tokens_per_minute, budget_usd_per_day }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// What this crate reports. The first variants end the server's start or a reload; a client sees the others, as an
 /// OpenAI error envelope with a stable code.
@@ -300,6 +301,12 @@ impl Error {
             Self::NoRouter => Some("give --router ROUTER, or `path` in [router] of the configuration"),
             _ => None,
         }
+    }
+
+    /// A limit that leaves room again after `wait`.
+    pub(crate) fn rate_limited(wait: Duration) -> Self {
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        Self::RateLimited { retry_after: u32::try_from(seconds).unwrap_or(u32::MAX) }
     }
 
     pub(crate) fn target(target: &str, field: &'static str, expected: &'static str, got: &str) -> Self {

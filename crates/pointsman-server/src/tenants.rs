@@ -6,6 +6,7 @@
 
 pub(crate) mod bucket;
 pub(crate) mod budget;
+pub(crate) mod tokens;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,13 +20,24 @@ use sha2::{Digest, Sha256};
 use crate::error::Error;
 use bucket::{Bucket, Quota};
 use budget::{Account, Budget};
+use tokens::TokenLimit;
 
 /// Longest key that is looked at.
 const LONGEST_KEY: usize = 512;
 
-const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit-requests");
-const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining-requests");
-const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset-requests");
+/// Headers that say what is left of a limit: the limit, what remains of it, and when it will be whole.
+type QuotaHeaders = [HeaderName; 3];
+
+const OF_REQUESTS: QuotaHeaders = [
+    HeaderName::from_static("x-ratelimit-limit-requests"),
+    HeaderName::from_static("x-ratelimit-remaining-requests"),
+    HeaderName::from_static("x-ratelimit-reset-requests"),
+];
+pub(crate) const OF_TOKENS: QuotaHeaders = [
+    HeaderName::from_static("x-ratelimit-limit-tokens"),
+    HeaderName::from_static("x-ratelimit-remaining-tokens"),
+    HeaderName::from_static("x-ratelimit-reset-tokens"),
+];
 
 /// A tenant as configured; [`Settings::tenants`](crate::Settings::tenants).
 #[derive(Clone, Debug, PartialEq)]
@@ -38,6 +50,9 @@ pub struct TenantSettings {
     pub models: Vec<String>,
     /// Most requests in a minute, at least 1; a batch counts as one. Default: no limit.
     pub requests_per_minute: Option<u32>,
+    /// Most tokens in a minute, at least 1, of requests and answers; what is under way may overshoot by its answers.
+    /// Default: no limit.
+    pub tokens_per_minute: Option<u32>,
     /// Most USD on a day, from midnight UTC, above 0. Default: no limit.
     pub budget_usd_per_day: Option<f64>,
 }
@@ -48,6 +63,7 @@ struct Tenant {
     /// The router's models that it may not use.
     denied: Arc<[String]>,
     bucket: Option<Arc<Mutex<Bucket>>>,
+    tokens: Option<TokenLimit>,
     account: Arc<Account>,
     budget: Option<Budget>,
 }
@@ -69,6 +85,8 @@ pub(crate) struct Admitted {
     pub(crate) denied: Arc<[String]>,
     /// What it may spend, where that is limited.
     pub(crate) budget: Option<Budget>,
+    /// How many tokens it may use, where that is limited.
+    pub(crate) tokens: Option<TokenLimit>,
     quota: Option<Quota>,
 }
 
@@ -112,6 +130,13 @@ impl Tenants {
                         .unwrap_or_else(|| Arc::new(Mutex::new(Bucket::new(limit)))),
                 ),
             };
+            let tokens = match setting.tokens_per_minute {
+                None => None,
+                Some(0) => return Err(bad("tokens_per_minute", "at least 1", "0")),
+                Some(limit) => {
+                    Some(before.and_then(|b| b.tokens(&setting.name, limit)).unwrap_or_else(|| TokenLimit::new(limit)))
+                }
+            };
             if let Some(usd) = setting.budget_usd_per_day.filter(|usd| !(*usd > 0.0 && usd.is_finite())) {
                 return Err(bad("budget_usd_per_day", "a number above 0", &usd.to_string()));
             }
@@ -126,6 +151,7 @@ impl Tenants {
                 name: setting.name.as_str().into(),
                 denied: models.iter().filter(|model| !may(model)).cloned().collect(),
                 bucket,
+                tokens,
             });
         }
         Ok(tenants)
@@ -136,6 +162,12 @@ impl Tenants {
         let bucket = self.all.iter().find(|tenant| *tenant.name == *name)?.bucket.as_ref()?;
         let same = bucket.lock().unwrap_or_else(PoisonError::into_inner).limit() == limit;
         same.then(|| Arc::clone(bucket))
+    }
+
+    /// The limit on tokens of a tenant of this name and limit.
+    fn tokens(&self, name: &str, limit: u32) -> Option<TokenLimit> {
+        let tokens = self.all.iter().find(|tenant| *tenant.name == *name)?.tokens.as_ref()?;
+        (tokens.per_minute() == limit).then(|| tokens.clone())
     }
 
     /// Models that a tenant may not use; `None` where there is no such tenant.
@@ -162,16 +194,13 @@ impl Tenants {
         let tenant = key(headers).and_then(|key| self.by_key.get(&<[u8; 32]>::from(Sha256::digest(key))));
         let Some(tenant) = tenant.map(|position| &self.all[*position]) else { return Err((Error::Unauthorized, None)) };
         // Nothing is left half changed by a panic.
-        let taken = tenant.bucket.as_ref().map(|b| b.lock().unwrap_or_else(PoisonError::into_inner).take(now));
-        let quota = taken.transpose().map_err(|wait| {
-            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-            let retry_after = u32::try_from(seconds).unwrap_or(u32::MAX);
-            (Error::RateLimited { retry_after }, Some(&*tenant.name))
-        })?;
+        let taken = tenant.bucket.as_ref().map(|b| b.lock().unwrap_or_else(PoisonError::into_inner).take(1, now));
+        let quota = taken.transpose().map_err(|wait| (Error::rate_limited(wait), Some(&*tenant.name)))?;
         Ok(Admitted {
             name: Arc::clone(&tenant.name),
             denied: Arc::clone(&tenant.denied),
             budget: tenant.budget.clone(),
+            tokens: tenant.tokens.clone(),
             quota,
         })
     }
@@ -180,11 +209,19 @@ impl Tenants {
 impl Admitted {
     /// Says in a reply what is left of the limit, by OpenAI's names.
     pub(crate) fn mark(&self, headers: &mut HeaderMap) {
-        let Some(quota) = self.quota else { return };
-        headers.insert(LIMIT, quota.limit.into());
-        headers.insert(REMAINING, quota.remaining.into());
-        let reset = HeaderValue::try_from(format!("{:.3}s", quota.reset.as_secs_f64()));
-        headers.insert(RESET, reset.expect("digits are a valid value"));
+        if let Some(quota) = self.quota {
+            quota.mark(headers, &OF_REQUESTS);
+        }
+    }
+}
+
+impl Quota {
+    /// Says in a reply what is left.
+    pub(crate) fn mark(&self, headers: &mut HeaderMap, [limit, remaining, reset]: &QuotaHeaders) {
+        headers.insert(limit, self.limit.into());
+        headers.insert(remaining, self.remaining.into());
+        let seconds = HeaderValue::try_from(format!("{:.3}s", self.reset.as_secs_f64()));
+        headers.insert(reset, seconds.expect("digits are a valid value"));
     }
 }
 
@@ -217,6 +254,7 @@ mod tests {
             key_sha256: vec![digest("pm-acme")],
             models: vec!["small*".into()],
             requests_per_minute: Some(2),
+            tokens_per_minute: None,
             budget_usd_per_day: None,
         }
     }

@@ -26,7 +26,7 @@ const SECTIONS: [(&str, &[&str]); 10] = [
     ("sessions", &["stick", "idle_s", "most"]),
     ("state", &["path", "retention_days", "most_decisions"]),
     ("policies", &["name", "when", "allow", "deny", "objective", "refuse"]),
-    ("tenants", &["name", "key_sha256", "models", "requests_per_minute", "budget_usd_per_day"]),
+    ("tenants", &["name", "key_sha256", "models", "requests_per_minute", "tokens_per_minute", "budget_usd_per_day"]),
     (
         "targets",
         &[

@@ -53,7 +53,8 @@ pub(super) async fn forwarded(live: Arc<Live>, request: Request, protocol: Proto
     let (ranked, wish) = (&chosen.ranked, &chosen.wish);
     let carrier = Carrier { live: &live, current: &current, ranked, wish, forward: &forward, headers };
     let mut errand = Errand::new(&live, &chosen.decision_id, chosen.expected, started);
-    if let Err(error) = errand.charge(&hints) {
+    let tokens = chosen.ranked.first().map_or(0.0, |(_, tokens)| *tokens);
+    if let Err(error) = errand.charge(&live, &hints, tokens) {
         errand.settle(error.code());
         return Err(error);
     }
@@ -69,6 +70,7 @@ pub(super) async fn forwarded(live: Arc<Live>, request: Request, protocol: Proto
         live.sessions.keep(session, target.seat(), started);
     }
     let mut headers = said(&chosen, &current, target, attempts);
+    errand.mark(&mut headers);
     match answer {
         Answer::Whole { status, body } => {
             errand.saw(&body);

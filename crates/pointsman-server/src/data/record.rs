@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::http::HeaderValue;
+use axum::http::{HeaderMap, HeaderValue};
 use pointsman::{ContextValue, Turn};
 use pointsman_ledger::{Decision, Outcome};
 use serde::Deserialize;
@@ -15,7 +15,9 @@ use crate::live::{Current, Live};
 use crate::state::now_us;
 use crate::tally::Expected;
 use crate::targets::Target;
+use crate::tenants::OF_TOKENS;
 use crate::tenants::budget::Reservation;
+use crate::tenants::tokens::Held;
 use crate::upstream::sse::Event;
 use crate::wire::headers::Hints;
 use crate::wire::query::Query;
@@ -88,6 +90,8 @@ pub(super) struct Errand {
     outcome: Outcome,
     /// Who pays, and what was put aside.
     account: Option<(Arc<str>, Option<Reservation>)>,
+    /// What was taken of a limit on tokens.
+    held: Option<Held>,
     is_settled: bool,
 }
 
@@ -95,12 +99,28 @@ impl Errand {
     /// One that begins.
     pub(super) fn new(live: &Arc<Live>, decision_id: &str, expected: Expected, started: Instant) -> Self {
         let outcome = Outcome { id: decision_id.to_owned(), outcome: "left".into(), ..Outcome::default() };
-        Self { live: Arc::clone(live), started, price: None, expected, outcome, account: None, is_settled: false }
+        Self {
+            live: Arc::clone(live),
+            started,
+            price: None,
+            expected,
+            outcome,
+            account: None,
+            held: None,
+            is_settled: false,
+        }
     }
 
-    /// Notes who pays, and puts aside what that is expected to be.
-    pub(super) fn charge(&mut self, hints: &Hints) -> Result<(), Error> {
+    /// Notes who pays, and puts aside what that is expected to be, in tokens and in money.
+    pub(super) fn charge(&mut self, live: &Live, hints: &Hints, tokens: f32) -> Result<(), Error> {
         let Some(tenant) = &hints.tenant else { return Ok(()) };
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "what is too large becomes the largest"
+        )]
+        let held = hints.tokens.as_ref().map(|limit| limit.take(tokens.ceil() as u32, Instant::now()));
+        self.held = held.transpose().inspect_err(|_| live.metrics.rate_limited(tenant))?;
         let usd = self.expected.cost_usd.unwrap_or_default();
         let reserved = hints.budget.as_ref().map(|budget| budget.reserve(usd, now_us()));
         let reserved = reserved.transpose().map_err(|retry_after| Error::BudgetExceeded { retry_after })?;
@@ -168,6 +188,13 @@ impl Errand {
         }
     }
 
+    /// Says in a reply what is left of a limit on tokens.
+    pub(super) fn mark(&self, headers: &mut HeaderMap) {
+        if let Some(held) = &self.held {
+            held.quota.mark(headers, &OF_TOKENS);
+        }
+    }
+
     /// What it cost, as a header's value.
     pub(super) fn cost_header(&self) -> Option<HeaderValue> {
         let cost = self.outcome.cost_usd?;
@@ -185,11 +212,18 @@ impl Errand {
         if self.outcome.outcome == "answered" {
             self.live.tally.answered(self.expected, self.outcome.cost_usd);
         }
+        let was_answered = self.outcome.target.is_some() && self.outcome.outcome != "refused";
+        if let Some(held) = self.held.take()
+            && was_answered
+        {
+            let Outcome { input_tokens, output_tokens, .. } = self.outcome;
+            let counted = input_tokens.map(|input| input.saturating_add(output_tokens.unwrap_or_default()));
+            held.settle(counted, Instant::now());
+        }
         // Who was answered pays, be it that the answer was cut short or that they left in its middle; by the target's count where
         // there is one.
         if let Some((tenant, reserved)) = self.account.take()
-            && self.outcome.target.is_some()
-            && self.outcome.outcome != "refused"
+            && was_answered
         {
             let usd = self.outcome.cost_usd.or(self.expected.cost_usd).unwrap_or_default();
             if let Some(reserved) = reserved {

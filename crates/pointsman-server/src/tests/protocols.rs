@@ -172,6 +172,7 @@ fn who_may_not_use_a_model_may_not_embed_with_it() {
             key_sha256: vec![pointsman::artifact::identity(b"secret")],
             models: vec!["small*".into()],
             requests_per_minute: None,
+            tokens_per_minute: None,
             budget_usd_per_day: None,
         }],
         ..loopback()

@@ -106,6 +106,7 @@ fn a_session_is_its_tenants_own() {
         key_sha256: vec![key(name)],
         models: vec!["*".into()],
         requests_per_minute: None,
+        tokens_per_minute: None,
         budget_usd_per_day: None,
     };
     let fakes = fakes();

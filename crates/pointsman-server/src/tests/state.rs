@@ -160,6 +160,7 @@ fn a_tenant_judges_its_own_decisions_alone() {
         key_sha256: vec![pointsman::artifact::identity(format!("key-of-{name}").as_bytes())],
         models: vec!["*".into()],
         requests_per_minute: None,
+        tokens_per_minute: None,
         budget_usd_per_day: None,
     };
     let server = serving(Vec::new(), vec![tenant("one"), tenant("two")]);

@@ -15,6 +15,7 @@ fn tenant(name: &str, models: &[&str], requests_per_minute: Option<u32>) -> Tena
         key_sha256: vec![digest],
         models,
         requests_per_minute,
+        tokens_per_minute: None,
         budget_usd_per_day: None,
     }
 }
@@ -83,6 +84,30 @@ fn a_limit_is_exact_and_says_when_to_come_again() {
     assert!((1..=20).contains(&wait), "a third of a minute, not {wait} s");
     assert_eq!(server.samples("pointsman_ratelimited_total"), ["pointsman_ratelimited_total{tenant=\"few\"} 1"]);
     assert_eq!(ask(&server, "POST /v1/route", "all", &body).status, 200, "others are not held up");
+}
+
+#[test]
+fn tokens_are_taken_as_expected_and_settled_as_they_were() {
+    let fake = Fake::new([completion("Hi")]);
+    let tenants = vec![TenantSettings { tokens_per_minute: Some(10), ..tenant("few", &["*"], None) }];
+    let settings = Settings { targets: vec![fake.target("a", "small")], tenants, ..loopback() };
+    let server = Running::with(Latencies::Known, settings);
+    let chat = || {
+        let body = json!({ "model": "small", "messages": [{ "role": "user", "content": "hello" }] });
+        ask(&server, "POST /v1/chat/completions", "few", &body)
+    };
+    // Four by the target's count; three are expected of the request alone.
+    let first = chat();
+    assert_eq!((first.status, first.header("x-ratelimit-limit-tokens")), (200, Some("10")));
+    assert_eq!(first.header("x-ratelimit-remaining-tokens"), Some("7"));
+    let second = chat();
+    assert_eq!(second.header("x-ratelimit-remaining-tokens"), Some("3"));
+    let third = chat();
+    assert_eq!((third.status, third.error().1.as_str()), (429, "rate_limit_exceeded"));
+    assert!(
+        third.header("retry-after").is_some_and(|seconds| seconds.parse::<u32>().is_ok_and(|s| (1..=60).contains(&s)))
+    );
+    assert_eq!(fake.requests().len(), 2);
 }
 
 #[test]

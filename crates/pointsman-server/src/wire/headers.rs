@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::targets::wish::is_region;
 use crate::tenants::Admitted;
 use crate::tenants::budget::Budget;
+use crate::tenants::tokens::TokenLimit;
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(crate) const SCHEMA: HeaderName = HeaderName::from_static("x-pointsman-schema-version");
@@ -61,6 +62,8 @@ pub(crate) struct Hints {
     pub(crate) tenant: Option<Arc<str>>,
     /// What whoever asks may spend, where that is limited.
     pub(crate) budget: Option<Budget>,
+    /// How many tokens whoever asks may use, where that is limited.
+    pub(crate) tokens: Option<TokenLimit>,
     /// Whether it counts who answered the session before: not for what is only tried, nor for lines of a batch.
     pub(crate) has_session: bool,
     /// Whether it is only tried: nothing is counted or kept.
@@ -82,6 +85,7 @@ impl Hints {
             has_session: true,
             is_trial: false,
             budget: admitted.and_then(|admitted| admitted.budget.clone()),
+            tokens: admitted.and_then(|admitted| admitted.tokens.clone()),
             objective: headers.get(OBJECTIVE).map(objective).transpose()?,
             session_id: headers.get(SESSION).map(session).transpose()?,
             region: headers.get(REGION).map(region).transpose()?,
