@@ -10,6 +10,8 @@ mod configuration;
 mod log;
 #[path = "fuzz/targets/request.rs"]
 mod request;
+#[path = "fuzz/targets/stream.rs"]
+mod stream;
 
 use std::path::Path;
 
@@ -51,6 +53,11 @@ fn configurations() {
 #[test]
 fn requests() {
     replay("fuzz/seeds/request", request::run);
+}
+
+#[test]
+fn streams() {
+    replay("fuzz/seeds/stream", stream::run);
 }
 
 #[test]
