@@ -156,6 +156,9 @@ pub struct TargetSection {
     pub model: String,
     /// Address of an OpenAI-compatible service.
     pub base_url: String,
+    /// Whether the host's name may stand for an address of this machine or network.
+    #[serde(default)]
+    pub private_addresses: bool,
     /// The service's name of the model.
     pub upstream_model: Option<String>,
     /// Name of the environment variable that holds the key.
@@ -440,6 +443,7 @@ impl TargetSection {
             output_usd_per_mtok: price.output_usd_per_mtok,
         });
         Ok(TargetSettings {
+            private_addresses: self.private_addresses,
             upstream_model,
             api_key,
             timeouts,

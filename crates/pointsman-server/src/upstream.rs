@@ -1,6 +1,7 @@
 //! Calls to targets: one request, one answer or the reason why there is none. Which target to call, and whom after it, is
 //! decided elsewhere.
 
+pub(crate) mod addresses;
 pub(crate) mod client;
 pub(crate) mod sse;
 pub(crate) mod watch;
@@ -55,6 +56,8 @@ pub(crate) struct Stream {
 pub(crate) enum Failure {
     /// No connection.
     Connect,
+    /// Its name stands for an address that is not reached.
+    AddressRefused,
     /// No answer, or none of its parts, in time.
     Timeout,
     /// The connection broke.
@@ -70,6 +73,7 @@ impl Failure {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Connect => "connect",
+            Self::AddressRefused => "address_refused",
             Self::Timeout => "timeout",
             Self::Broken => "broken",
             Self::Malformed => "malformed",
@@ -90,7 +94,7 @@ impl Failure {
 
     /// Whether the same target may do better in a moment.
     pub(crate) const fn is_passing(self) -> bool {
-        !matches!(self, Self::Status(401..=403, _))
+        !matches!(self, Self::Status(401..=403, _) | Self::AddressRefused)
     }
 }
 

@@ -33,6 +33,7 @@ const SECTIONS: [(&str, &[&str]); 10] = [
             "name",
             "model",
             "base_url",
+            "private_addresses",
             "upstream_model",
             "api_key_env",
             "timeouts",

@@ -176,7 +176,7 @@ fn failure(failed: &[(&Target, Failure)]) -> Error {
     let all = |is: fn(&Failure) -> bool| failed.iter().all(|(_, failure)| is(failure));
     let outcome = if all(|failure| matches!(failure, Failure::Status(429, _))) {
         UpstreamOutcome::RateLimited
-    } else if all(|failure| !failure.is_passing()) {
+    } else if all(|failure| matches!(failure, Failure::Status(401..=403, _))) {
         UpstreamOutcome::CredentialsExhausted
     } else if all(|failure| matches!(failure, Failure::Timeout | Failure::Status(408 | 504, _))) {
         UpstreamOutcome::TimedOut

@@ -11,6 +11,9 @@ pub struct TargetSettings {
     pub model: String,
     /// Address of the service, such as `https://api.example.com/v1`.
     pub base_url: String,
+    /// Whether the host's name may stand for an address of this machine or network; one that is written as such may in any
+    /// case. Default: no.
+    pub private_addresses: bool,
     /// The service's name of the model; default: `model`.
     pub upstream_model: Option<String>,
     /// The key, sent as the endpoint's protocol has it; `None` sends none.
@@ -36,6 +39,7 @@ impl TargetSettings {
             name: name.into(),
             model: model.into(),
             base_url: base_url.into(),
+            private_addresses: false,
             upstream_model: None,
             api_key: None,
             timeouts: Timeouts::default(),

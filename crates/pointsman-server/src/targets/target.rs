@@ -13,6 +13,7 @@ use super::settings::{TargetPrice, TargetSettings, Timeouts};
 use super::wish::{Wish, barred, is_region};
 use crate::error::Error;
 use crate::routing::sessions::Seat;
+use crate::upstream::addresses::reach;
 use crate::upstream::client::{Client, Trust};
 use crate::wire::headers::encoded;
 use crate::wire::protocol::Protocol;
@@ -76,6 +77,13 @@ impl Target {
         let (Some(scheme), Some(authority)) = (scheme, parts.authority) else {
             return Err(bad("base_url", BASE, base_url));
         };
+        let Some(reach) = reach(authority.host(), settings.private_addresses) else {
+            return Err(bad(
+                "base_url",
+                "a host that is no address of the link, of many or of nobody",
+                authority.host(),
+            ));
+        };
         let path = parts.path_and_query.unwrap_or(PathAndQuery::from_static("/"));
         if path.query().is_some() || authority.as_str().contains('@') {
             return Err(bad("base_url", "neither a query nor credentials in it", "one that has"));
@@ -138,7 +146,7 @@ impl Target {
             upstream_model: upstream_model.clone().unwrap_or_else(|| model.clone()),
             credentials,
             timeouts: *timeouts,
-            client: Client::new(trust, timeouts.connect),
+            client: Client::new(trust, timeouts.connect, reach),
             scheme,
             authority,
             base_path: path.path().trim_end_matches('/').to_owned(),

@@ -147,6 +147,20 @@ fn a_passing_fault_of_the_only_target_is_tried_again() {
 }
 
 #[test]
+fn a_name_for_a_private_address_is_followed_only_where_that_is_said() {
+    let fake = Fake::new([completion("Hi")]);
+    // A name, as far as anybody knows who does not look it up.
+    let base_url = format!("http://0x7f000001:{}/v1", fake.address.port());
+    let named = TargetSettings { base_url, ..fake.target("a", CHEAP) };
+    let reply = chat(&serving(vec![named.clone()]), &asking("auto", false));
+    assert_eq!(reply.status, 502);
+    assert_eq!(json_of(&reply)["error"]["metadata"]["attempts"], json!([{"target": "a", "cause": "address_refused"}]));
+    assert!(fake.requests().is_empty());
+    let allowed = TargetSettings { private_addresses: true, ..named };
+    assert_eq!(chat(&serving(vec![allowed]), &asking("auto", false)).status, 200);
+}
+
+#[test]
 fn where_nobody_answers_the_error_says_who_was_tried() {
     let (first, second) = (Fake::new([Act::Hangup]), Fake::new([completion("")]));
     // Nobody listens where this one was.
@@ -379,6 +393,10 @@ fn targets_are_checked_before_anything_is_served() {
         (TargetSettings { base_url: "ftp://x".into(), ..good.clone() }, "base_url expected http:// or https://"),
         (TargetSettings { base_url: "http://u:p@x/".into(), ..good.clone() }, "base_url expected neither"),
         (TargetSettings { base_url: "/v1".into(), ..good.clone() }, "base_url expected http:// or https://"),
+        (
+            TargetSettings { base_url: "http://169.254.169.254/".into(), ..good.clone() },
+            "base_url expected a host that",
+        ),
         (TargetSettings { name: String::new(), ..good.clone() }, "name expected"),
         (TargetSettings { api_key: Some("a\nb".into()), ..good.clone() }, "api_key_env expected"),
     ] {

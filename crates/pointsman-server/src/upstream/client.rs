@@ -15,6 +15,7 @@ use rustls::crypto::ring::default_provider;
 use rustls::{ClientConfig, RootCertStore};
 
 use super::Failure;
+use super::addresses::{Reach, Resolver, refused};
 use crate::error::Error;
 
 /// How long a connection that nobody uses is kept.
@@ -40,12 +41,12 @@ impl Trust {
 
 /// A pool of connections; clones share it.
 #[derive(Clone, Debug)]
-pub(crate) struct Client(Pool<HttpsConnector<HttpConnector>, Full<Bytes>>);
+pub(crate) struct Client(Pool<HttpsConnector<HttpConnector<Resolver>>, Full<Bytes>>);
 
 impl Client {
     /// A pool whose connections may take so long to come about.
-    pub(crate) fn new(trust: &Trust, connect: Duration) -> Self {
-        let mut http = HttpConnector::new();
+    pub(crate) fn new(trust: &Trust, connect: Duration, reach: Reach) -> Self {
+        let mut http = HttpConnector::new_with_resolver(Resolver::new(reach));
         http.set_connect_timeout(Some(connect));
         http.set_nodelay(true);
         http.enforce_http(false);
@@ -85,5 +86,12 @@ impl Client {
 }
 
 fn failure(error: &legacy::Error) -> Failure {
+    if let Some(refused) = refused(error) {
+        tracing::warn!(
+            cause = refused.to_string(),
+            "an address is not reached; `private_addresses` allows private ones"
+        );
+        return Failure::AddressRefused;
+    }
     if error.is_connect() { Failure::Connect } else { Failure::Broken }
 }

@@ -60,7 +60,7 @@ struct Metadata {
 #[derive(Debug, Serialize, ToSchema)]
 struct Attempt {
     target: String,
-    /// `connect`, `timeout`, `broken`, `malformed`, `key_refused`, `rate_limited` or `status`.
+    /// `connect`, `address_refused`, `timeout`, `broken`, `malformed`, `key_refused`, `rate_limited` or `status`.
     cause: &'static str,
 }
 
