@@ -1,6 +1,8 @@
 //! What is counted and timed. All names and labels stand here; every label set is closed, and none holds text of a
 //! request.
 
+pub(crate) mod gen_ai;
+
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -12,14 +14,21 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use gen_ai::{Answers, GenAi};
+
 use crate::routing::plan::REASONS;
 use crate::routing::snapshot::Snapshot;
+use crate::targets::health::Standing;
+use crate::wire::protocol::Protocol;
 
 /// Bounds for the stages of a decision: 1 µs to 10 ms.
 const STAGE_SECONDS: [f64; 13] = [1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2];
 
 /// Bounds for whole requests: 20 µs to 10 s.
 const REQUEST_SECONDS: [f64; 12] = [2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 5e-3, 2e-2, 0.1, 0.5, 2.0, 10.0];
+
+/// Bounds for what we add to a call: 10 µs to 100 ms.
+const OVERHEAD_SECONDS: [f64; 13] = [1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 1e-1];
 
 /// A stage of a decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
@@ -186,6 +195,19 @@ struct AttemptLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FallbackLabels {
+    from: String,
+    to: String,
+    cause: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StandingLabels {
+    target: String,
+    state: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ResultLabel {
     result: &'static str,
 }
@@ -199,6 +221,7 @@ struct VersionLabel {
 #[derive(Debug)]
 pub(crate) struct Metrics {
     registry: Registry,
+    gen_ai: GenAi,
     stages: [Histogram; 4],
     requests: Vec<RequestCell>,
     decisions: Family<DecisionLabels, Counter>,
@@ -212,6 +235,9 @@ pub(crate) struct Metrics {
     ledger_lost: Gauge,
     hedges: Counter,
     probes: Family<AttemptLabels, Counter>,
+    fallbacks: Family<FallbackLabels, Counter>,
+    standings: Family<StandingLabels, Gauge>,
+    overhead: Histogram,
     budgets: Family<TenantLabel, Gauge<f64, AtomicU64>>,
 }
 
@@ -227,7 +253,9 @@ pub(crate) struct DecisionCells(Vec<OnceLock<Counter>>);
 
 impl Metrics {
     pub(crate) fn new() -> Self {
-        let mut registry = Registry::with_prefix("pointsman");
+        let mut root = Registry::default();
+        let gen_ai = GenAi::new(&mut root);
+        let registry = root.sub_registry_with_prefix("pointsman");
         let stages =
             Family::<StageLabel, Histogram, fn() -> Histogram>::new_with_constructor(|| Histogram::new(STAGE_SECONDS));
         let durations = Family::<RouteLabel, Histogram, fn() -> Histogram>::new_with_constructor(|| {
@@ -244,6 +272,9 @@ impl Metrics {
         let (in_flight, panics, ledger_lost) = (Gauge::default(), Counter::default(), Gauge::default());
         let hedges = Counter::default();
         let probes = Family::default();
+        let fallbacks = Family::default();
+        let standings = Family::default();
+        let overhead = Histogram::new(OVERHEAD_SECONDS);
         registry.register("decision_duration_seconds", "Time of a decision's stages", stages.clone());
         registry.register("request_duration_seconds", "Time from a request's head to its answer's", durations.clone());
         registry.register("requests", "Requests by route and outcome", requests.clone());
@@ -256,6 +287,9 @@ impl Metrics {
         registry.register("inflight", "Requests of the data plane being answered", in_flight.clone());
         registry.register("hedges", "Second targets asked because the first was slow", hedges.clone());
         registry.register("target_probes", "Questions to targets how they are", probes.clone());
+        registry.register("fallbacks", "Targets asked because another one had failed", fallbacks.clone());
+        registry.register("target_state", "1 for how a target stands", standings.clone());
+        registry.register("overhead_seconds", "Time of a request carried out that no target took", overhead.clone());
         registry.register("panics", "Requests that met a bug", panics.clone());
         registry.register("budget_remaining_usd", "What a tenant may still spend today", budgets.clone());
         registry.register("ledger_lost", "Rows that could not be kept", ledger_lost.clone());
@@ -272,7 +306,8 @@ impl Metrics {
             stages: [Stage::parse, Stage::embed, Stage::score, Stage::policy]
                 .map(|stage| stages.get_or_create_owned(&StageLabel { stage })),
             requests: Route::ALL.map(cell).into(),
-            registry,
+            registry: root,
+            gen_ai,
             decisions,
             reloads,
             attempts,
@@ -284,6 +319,9 @@ impl Metrics {
             ledger_lost,
             hedges,
             probes,
+            fallbacks,
+            standings,
+            overhead,
             budgets,
         };
         for result in ["applied", "refused"] {
@@ -368,6 +406,30 @@ impl Metrics {
     /// A second target was asked because the first was slow.
     pub(crate) fn hedge(&self) {
         self.hedges.inc();
+    }
+
+    /// A target is asked because another one has failed.
+    pub(crate) fn fallback(&self, from: &str, to: &str, cause: &'static str) {
+        self.fallbacks.get_or_create_owned(&FallbackLabels { from: from.to_owned(), to: to.to_owned(), cause }).inc();
+    }
+
+    /// How targets stand now.
+    pub(crate) fn standings<'t>(&self, standings: impl Iterator<Item = (&'t str, Standing)>) {
+        self.standings.clear();
+        for (target, standing) in standings {
+            let labels = StandingLabels { target: target.to_owned(), state: standing.as_str() };
+            self.standings.get_or_create_owned(&labels).set(1);
+        }
+    }
+
+    /// A request was carried out; so much of its time was ours.
+    pub(crate) fn overhead(&self, time: Duration) {
+        self.overhead.observe(time.as_secs_f64());
+    }
+
+    /// The histograms of a model's answers to one kind of request.
+    pub(crate) fn answers(&self, protocol: Protocol, model: &str) -> Answers {
+        self.gen_ai.answers(protocol, model)
     }
 
     pub(crate) fn panic(&self) {

@@ -13,6 +13,8 @@ use std::time::Instant;
 
 use crate::error::Error;
 use crate::upstream::client::Trust;
+use crate::wire::models::Model;
+use crate::wire::protocol::Protocol;
 use health::{Fares, Standing};
 use settings::{HealthSettings, TargetPrice, TargetSettings};
 pub(crate) use target::Target;
@@ -144,6 +146,18 @@ impl Targets {
         order.sort_by(|(a, _), (b, _)| a.compare(b).then(a.load.total_cmp(&b.load)));
         draw(&mut order, &mut chance);
         order.into_iter().map(|(_, target)| target).collect()
+    }
+
+    /// Adds to a model of the list what its targets are like.
+    pub(crate) fn describe<'t>(&'t self, model: &mut Model<'t>) {
+        let of: Vec<&Target> = self.all.iter().filter(|target| *target.model == *model.id).collect();
+        let is_unlimited = of.iter().any(|target| target.context_length.is_none());
+        model.context_length = of.iter().filter_map(|target| target.context_length).max().filter(|_| !is_unlimited);
+        model.regions = of.iter().filter_map(|target| target.region.as_deref()).collect();
+        model.regions.sort_unstable();
+        model.regions.dedup();
+        let serves = |protocol: &Protocol| of.iter().any(|target| target.serves(*protocol));
+        model.endpoints = Protocol::ALL.into_iter().filter(serves).map(Protocol::name).collect();
     }
 
     /// Whether a request may reach a target of a model; what keeps it from each, where it reaches none.

@@ -107,20 +107,29 @@ pub(crate) struct Call {
     pub(crate) body: Bytes,
     /// Whether a stream is wanted.
     pub(crate) streams: bool,
-    /// When all is over.
-    pub(crate) deadline: Instant,
+    pub(crate) by: Deadlines,
+}
+
+/// When things have to have happened.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadlines {
+    /// The answer, or of a stream its first content.
+    pub(crate) answer: Instant,
+    /// The end of a stream.
+    pub(crate) all: Instant,
 }
 
 /// Calls a target once.
 pub(crate) async fn call(target: &Target, call: Call) -> Result<Answer, Failure> {
-    let Call { protocol, mut headers, body, streams, deadline } = call;
+    let Call { protocol, mut headers, body, streams, by } = call;
     if let Some((name, value)) = target.credential(protocol) {
         headers.insert(name, value);
     }
     let now = Instant::now();
-    let total = deadline.min(now + target.timeouts.total);
+    let total = by.all.min(now + target.timeouts.total);
     // Of an answer that is no stream everything comes at once, at the end.
     let first = if streams { total.min(now + target.timeouts.first_token) } else { total };
+    let first = first.min(by.answer);
     let reply = timeout_at(first.into(), target.client.post(target.uri(protocol.path()), headers, body)).await;
     let reply = reply.map_err(|_| Failure::Timeout)??;
     let status = reply.status();
@@ -137,7 +146,7 @@ pub(crate) async fn call(target: &Target, call: Call) -> Result<Answer, Failure>
             Err(_) => Err(Failure::Timeout),
         };
     }
-    match timeout_at(total.into(), whole(reply)).await {
+    match timeout_at(if streams { total } else { first }.into(), whole(reply)).await {
         Ok(body) => Ok(Answer::Whole { status, body: body? }),
         Err(_) => Err(Failure::Timeout),
     }

@@ -13,7 +13,7 @@ use crate::routing::retries::{ROUNDS, wait};
 use crate::targets::Target;
 use crate::targets::health::Report;
 use crate::targets::wish::Wish;
-use crate::upstream::{self, Answer, Call, Failure};
+use crate::upstream::{self, Answer, Call, Deadlines, Failure};
 use crate::wire::forward::Forward;
 
 /// The longest that a request may take, whatever its targets allow.
@@ -28,6 +28,8 @@ pub(super) struct Carrier<'r> {
     pub(super) wish: &'r Wish,
     pub(super) forward: &'r Forward<'r>,
     pub(super) headers: HeaderMap,
+    /// When the client wants to have its answer.
+    pub(super) timeout: Option<Instant>,
 }
 
 /// An answer and whose it is.
@@ -45,7 +47,8 @@ impl<'r> Carrier<'r> {
     /// Asks until somebody answers.
     pub(super) async fn carry_out(&self) -> Result<Carried<'r>, Error> {
         let live = self.live;
-        let deadline = Instant::now() + LONGEST;
+        let longest = Instant::now() + LONGEST;
+        let deadline = self.timeout.map_or(longest, |timeout| timeout.min(longest));
         live.retries.deposit();
         let mut failed: Failed<'r> = Vec::new();
         let wish = self.wish;
@@ -83,12 +86,20 @@ impl<'r> Carrier<'r> {
             if !self.may_ask(target, failed) {
                 continue;
             }
+            if let Some((from, failure)) = failed.last() {
+                self.live.metrics.fallback(&from.name, &target.name, failure.as_str());
+            }
+            // Somebody else needs time too, before the client goes.
+            let now = Instant::now();
+            let patience = match self.timeout {
+                Some(timeout) if !order.as_slice().is_empty() => now + timeout.saturating_duration_since(now) / 2,
+                _ => deadline,
+            };
+            let by = Deadlines { answer: patience, all: deadline };
             let hedge = self.current.hedge_after.filter(|_| !self.forward.streams);
             let answer = match hedge {
-                None => {
-                    self.ask(target, deadline).await.map(|answer| (target, answer, 0)).map_err(|f| vec![(target, f)])
-                }
-                Some(after) => self.ask_hedged(target, after, &mut order, failed, deadline).await,
+                None => self.ask(target, by).await.map(|answer| (target, answer, 0)).map_err(|f| vec![(target, f)]),
+                Some(after) => self.ask_hedged(target, after, &mut order, failed, by).await,
             };
             match answer {
                 Ok((target, answer, aside)) => {
@@ -114,9 +125,9 @@ impl<'r> Carrier<'r> {
         after: Duration,
         order: &mut std::vec::IntoIter<&'r Target>,
         failed: &Failed<'r>,
-        deadline: Instant,
+        by: Deadlines,
     ) -> Result<(&'r Target, Answer, usize), Failed<'r>> {
-        let mut asked = pin!(self.ask(first, deadline));
+        let mut asked = pin!(self.ask(first, by));
         if let Ok(answer) = timeout(after, &mut asked).await {
             return answer.map(|answer| (first, answer, 0)).map_err(|failure| vec![(first, failure)]);
         }
@@ -127,7 +138,7 @@ impl<'r> Carrier<'r> {
         };
         order.next();
         self.live.metrics.hedge();
-        let mut hedged = pin!(self.ask(second, deadline));
+        let mut hedged = pin!(self.ask(second, by));
         let (target, answer, other) = tokio::select! {
             answer = &mut asked => (first, answer, second),
             answer = &mut hedged => (second, answer, first),
@@ -140,7 +151,7 @@ impl<'r> Carrier<'r> {
         last.map(|answer| (other, answer, 1)).map_err(|last| vec![(target, failure), (other, last)])
     }
 
-    async fn ask(&self, target: &Target, deadline: Instant) -> Result<Answer, Failure> {
+    async fn ask(&self, target: &Target, by: Deadlines) -> Result<Answer, Failure> {
         let begun = Instant::now();
         let _busy = target.call(begun);
         let call = Call {
@@ -148,7 +159,7 @@ impl<'r> Carrier<'r> {
             headers: self.headers.clone(),
             body: Bytes::from(self.forward.body(&target.upstream_model)),
             streams: self.forward.streams,
-            deadline,
+            by,
         };
         let answer = upstream::call(target, call).await;
         if answer.is_ok() {

@@ -51,13 +51,15 @@ pub(super) async fn forwarded(live: Arc<Live>, request: Request, protocol: Proto
     let decision_id = HeaderValue::try_from(&chosen.decision_id).expect("an identifier is ASCII");
     let headers = forward.headers(&head.headers, &decision_id, protocol);
     let (ranked, wish) = (&chosen.ranked, &chosen.wish);
-    let carrier = Carrier { live: &live, current: &current, ranked, wish, forward: &forward, headers };
+    let timeout = hints.timeout.map(|timeout| started + timeout);
+    let carrier = Carrier { live: &live, current: &current, ranked, wish, forward: &forward, headers, timeout };
     let mut errand = Errand::new(&live, &chosen.decision_id, chosen.expected, started);
     let tokens = chosen.ranked.first().map_or(0.0, |(_, tokens)| *tokens);
     if let Err(error) = errand.charge(&live, &hints, tokens) {
         errand.settle(error.code());
         return Err(error);
     }
+    let asked = Instant::now();
     let Carried { target, answer, attempts } = match carrier.carry_out().await {
         Ok(carried) => carried,
         Err(error) => {
@@ -65,7 +67,8 @@ pub(super) async fn forwarded(live: Arc<Live>, request: Request, protocol: Proto
             return Err(error);
         }
     };
-    errand.answered_by(target, attempts);
+    let answered = Instant::now();
+    errand.answered_by(target, protocol, attempts);
     if let Some(session) = chosen.session {
         live.sessions.keep(session, target.seat(), started);
     }
@@ -79,6 +82,7 @@ pub(super) async fn forwarded(live: Arc<Live>, request: Request, protocol: Proto
             }
             errand.settle(if status.is_success() { "answered" } else { "refused" });
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            live.metrics.overhead((asked - started) + answered.elapsed());
             Ok((status, headers, body).into_response())
         }
         Answer::Stream(begun) => {
@@ -97,6 +101,7 @@ pub(super) async fn forwarded(live: Arc<Live>, request: Request, protocol: Proto
                 _in_flight: in_flight,
             };
             tokio::spawn(relay.run(begun, sink));
+            live.metrics.overhead((asked - started) + answered.elapsed());
             Ok((StatusCode::OK, headers, body).into_response())
         }
     }

@@ -25,6 +25,9 @@ pub(crate) async fn models(State(live): State<Arc<Live>>, request: Request) -> R
     let current = live.current();
     let mut data = current.snapshot.list();
     data.extend(current.targets.others().iter().map(|name| Model::other(name)));
+    for model in &mut data {
+        current.targets.describe(model);
+    }
     if let Some(admitted) = request.extensions().get::<Admitted>() {
         data.retain(|model| !admitted.denied.iter().any(|denied| denied == model.id));
     }

@@ -1,7 +1,7 @@
 //! Decisions and what came of them, on their way to the ledger.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::http::{HeaderMap, HeaderValue};
 use pointsman::{ContextValue, Turn};
@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::decide::Made;
 use crate::error::Error;
 use crate::live::{Current, Live};
+use crate::metrics::gen_ai::{Answered, Answers};
 use crate::state::now_us;
 use crate::tally::Expected;
 use crate::targets::Target;
@@ -20,6 +21,7 @@ use crate::tenants::budget::Reservation;
 use crate::tenants::tokens::Held;
 use crate::upstream::sse::Event;
 use crate::wire::headers::Hints;
+use crate::wire::protocol::Protocol;
 use crate::wire::query::Query;
 
 /// Counts a decision, and records it where there is state; gives what it is expected to cost.
@@ -84,6 +86,8 @@ fn context(context: &[(&str, ContextValue<'_>)]) -> Option<String> {
 pub(super) struct Errand {
     live: Arc<Live>,
     started: Instant,
+    /// Where the answer is counted.
+    counted: Option<Answers>,
     /// USD per token of input and of output, of the model that answers.
     price: Option<(f64, f64)>,
     expected: Expected,
@@ -102,6 +106,7 @@ impl Errand {
         Self {
             live: Arc::clone(live),
             started,
+            counted: None,
             price: None,
             expected,
             outcome,
@@ -129,7 +134,8 @@ impl Errand {
     }
 
     /// Notes who answers.
-    pub(super) fn answered_by(&mut self, target: &Target, attempts: usize) {
+    pub(super) fn answered_by(&mut self, target: &Target, protocol: Protocol, attempts: usize) {
+        self.counted = Some(target.answers(&self.live.metrics, protocol).clone());
         self.price = target.price.map(|price| (price.input_usd_per_mtok * 1e-6, price.output_usd_per_mtok * 1e-6));
         self.outcome.target = Some(target.name.clone());
         self.outcome.model = Some(target.model.to_string());
@@ -211,6 +217,17 @@ impl Errand {
         self.is_settled = true;
         if self.outcome.outcome == "answered" {
             self.live.tally.answered(self.expected, self.outcome.cost_usd);
+        }
+        if self.outcome.outcome == "answered"
+            && let Some(answers) = &self.counted
+        {
+            let Outcome { input_tokens, output_tokens, first_token_ms, .. } = self.outcome;
+            answers.note(&Answered {
+                duration: self.started.elapsed(),
+                first_token: first_token_ms.map(|ms| Duration::from_secs_f64(ms / 1e3)),
+                input_tokens,
+                output_tokens,
+            });
         }
         let was_answered = self.outcome.target.is_some() && self.outcome.outcome != "refused";
         if let Some(held) = self.held.take()

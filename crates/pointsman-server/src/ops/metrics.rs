@@ -1,6 +1,7 @@
 //! `GET /metrics`.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
@@ -20,6 +21,9 @@ const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=
 )]
 pub(crate) async fn metrics(State(live): State<Arc<Live>>) -> Response {
     live.metrics.ledger_lost(live.state.as_ref().map_or(0, |state| state.ledger.lost()));
-    live.metrics.budgets(live.current().tenants.left(now_us()));
+    let current = live.current();
+    live.metrics.budgets(current.tenants.left(now_us()));
+    let now = Instant::now();
+    live.metrics.standings(current.targets.iter().map(|target| (target.name.as_str(), target.standing(now))));
     ([(CONTENT_TYPE, OPENMETRICS)], live.metrics.text()).into_response()
 }

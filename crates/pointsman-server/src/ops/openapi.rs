@@ -139,8 +139,13 @@ fn name_models(document: &mut Value, live: &Live) {
         }
     }
     // A chat completion takes the headers of a decision, and the same body but for the prompt.
-    document["paths"]["/v1/chat/completions"]["post"]["parameters"] =
-        document["paths"]["/v1/route"]["post"]["parameters"].clone();
+    let mut parameters = document["paths"]["/v1/route"]["post"]["parameters"].clone();
+    if let Some(parameters) = parameters.as_array_mut() {
+        parameters.push(json!({ "name": "x-pointsman-timeout-ms", "in": "header", "required": false,
+            "description": "How long the client waits for the end of its answer, in milliseconds",
+            "schema": { "type": "integer", "minimum": 1, "maximum": 900_000 } }));
+    }
+    document["paths"]["/v1/chat/completions"]["post"]["parameters"] = parameters;
     document["paths"]["/v1/chat/completions"]["post"]["requestBody"]["content"]["application/json"]["schema"] = json!({
         "allOf": [{ "$ref": "#/components/schemas/RouteRequest" }],
         "required": ["messages"],

@@ -15,7 +15,6 @@ use utoipa::ToSchema;
 use crate::error::Error;
 use crate::live::Live;
 use crate::state::now_us;
-use crate::targets::health::Standing;
 use crate::wire::refusal::Refusal;
 
 /// The page; it has no part that comes from elsewhere.
@@ -129,12 +128,7 @@ pub(crate) async fn status(State(live): State<Arc<Live>>) -> Result<Response, Er
         TargetStatus {
             name: target.name.clone(),
             model: target.model.to_string(),
-            standing: match target.standing(now) {
-                Standing::Well => "well",
-                Standing::Probe => "probe",
-                Standing::Outlier => "outlier",
-                Standing::Down => "down",
-            },
+            standing: target.standing(now).as_str(),
             in_flight: target.in_flight(),
             answered: of().count(),
             cut: of().filter(|timing| timing.outcome == "cut").count(),

@@ -252,7 +252,7 @@ impl Snapshot {
 
     /// Everything that `model` may be: the aliases, then the models.
     pub(crate) fn list(&self) -> Vec<Model<'_>> {
-        let entry = |id, owned_by, pricing| Model { id, object: "model", created: 0, owned_by, pricing };
+        let entry = |id, owned_by, pricing| Model { owned_by, pricing, ..Model::other(id) };
         let pricing = |name: &str| {
             let price = self.catalog.get(name)?.price?;
             Some(Pricing {

@@ -100,6 +100,18 @@ impl Latency {
     }
 }
 
+impl Standing {
+    /// For replies and labels.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Well => "well",
+            Self::Probe => "probe",
+            Self::Outlier => "outlier",
+            Self::Down => "down",
+        }
+    }
+}
+
 /// Calls of a stretch of time.
 #[derive(Clone, Copy, Debug, Default)]
 struct Calls {

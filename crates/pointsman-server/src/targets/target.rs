@@ -1,7 +1,7 @@
 //! One place where a model can be reached: what is configured, checked, and how it fares.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::http::uri::{Authority, PathAndQuery, Scheme};
@@ -12,6 +12,8 @@ use super::health::{Fares, Health, Report, Standing};
 use super::settings::{TargetPrice, TargetSettings, Timeouts};
 use super::wish::{Wish, barred, is_region};
 use crate::error::Error;
+use crate::metrics::Metrics;
+use crate::metrics::gen_ai::Answers;
 use crate::routing::sessions::Seat;
 use crate::upstream::addresses::reach;
 use crate::upstream::client::{Client, Trust};
@@ -41,10 +43,12 @@ pub(crate) struct Target {
     /// Path of the base, without a slash at the end.
     base_path: String,
     protocols: Vec<Protocol>,
-    region: Option<String>,
+    pub(super) region: Option<String>,
     capabilities: Option<Capabilities>,
-    context_length: Option<u32>,
+    pub(super) context_length: Option<u32>,
     pub(crate) price: Option<TargetPrice>,
+    /// Where its answers are counted, by protocol.
+    answers: [OnceLock<Answers>; Protocol::ALL.len()],
     health: Mutex<Health>,
     in_flight: AtomicUsize,
 }
@@ -150,6 +154,7 @@ impl Target {
             scheme,
             authority,
             base_path: path.path().trim_end_matches('/').to_owned(),
+            answers: Default::default(),
             health: Mutex::default(),
             in_flight: AtomicUsize::new(0),
         })
@@ -159,6 +164,11 @@ impl Target {
     pub(crate) fn uri(&self, endpoint: &str) -> Uri {
         let uri = Uri::builder().scheme(self.scheme.clone()).authority(self.authority.clone());
         uri.path_and_query(format!("{}{endpoint}", self.base_path)).build().expect("checked when configured")
+    }
+
+    /// Where its answers to one kind of request are counted.
+    pub(crate) fn answers(&self, metrics: &Metrics, protocol: Protocol) -> &Answers {
+        self.answers[protocol as usize].get_or_init(|| metrics.answers(protocol, &self.model))
     }
 
     /// Calls on their way.

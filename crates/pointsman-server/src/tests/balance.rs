@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::artifact::Latencies;
 use super::client::{Reply, Running, loopback};
-use super::fake::{Act, Fake, completion};
+use super::fake::{Act, Fake, completion, delta};
 use crate::{HealthSettings, Settings, TargetSettings};
 
 fn ask(server: &Running, stream: bool) -> Reply {
@@ -117,6 +117,38 @@ fn one_of_four_dies_and_nobody_notices() {
     assert_eq!(dead.requests().len(), 3, "three failures, and no more");
     assert_eq!(well.iter().map(|fake| fake.requests().len()).sum::<usize>(), 100, "the others have them all");
     assert!(well.iter().filter(|fake| fake.requests().len() > 10).count() > 1, "and share them");
+}
+
+#[test]
+fn who_says_how_long_it_waits_is_answered_in_time() {
+    for stream in [false, true] {
+        let quick = if stream { Act::Stream(vec![delta("Hi")]) } else { completion("Hi") };
+        let (stuck, quick) = (Fake::new([Act::Silence]), Fake::new([quick]));
+        let server = Running::with(
+            Latencies::Known,
+            Settings { targets: vec![stuck.target("stuck", "small"), quick.target("quick", "large")], ..loopback() },
+        );
+        let ask = |body: &Value| {
+            let begun = Instant::now();
+            let head = "POST /v1/chat/completions HTTP/1.1\r\nx-pointsman-timeout-ms: 400";
+            (server.send(head, body.to_string().as_bytes()), begun.elapsed())
+        };
+        let mut body = json!({"model": "small", "models": ["large"], "messages": [{"role": "user", "content": "hello"}], "stream": stream});
+        let (reply, took) = ask(&body);
+        assert_eq!((reply.status, reply.header("x-pointsman-target")), (200, Some("quick")));
+        assert!(took < Duration::from_millis(400), "half of the time is the next one's: {took:?}");
+        let fallbacks = server.samples("pointsman_fallbacks_total");
+        assert_eq!(fallbacks, ["pointsman_fallbacks_total{from=\"stuck\",to=\"quick\",cause=\"timeout\"} 1"]);
+        body.as_object_mut().expect("an object").remove("models");
+        let (reply, took) = ask(&body);
+        assert_eq!((reply.status, reply.error().1.as_str()), (504, "upstream_timeout"));
+        assert!((Duration::from_millis(395)..Duration::from_millis(900)).contains(&took), "{took:?}");
+    }
+    let server = Running::with(Latencies::Known, loopback());
+    for bad in ["0", "-1", "900001", "1.5", "soon", ""] {
+        let head = format!("POST /v1/chat/completions HTTP/1.1\r\nx-pointsman-timeout-ms: {bad}");
+        assert_eq!(server.send(&head, b"{}").error().2.as_deref(), Some("x-pointsman-timeout-ms"), "{bad}");
+    }
 }
 
 #[test]

@@ -71,6 +71,30 @@ fn a_request_reaches_its_target_and_the_answer_its_client() {
 }
 
 #[test]
+fn answers_are_counted_by_the_names_of_the_conventions() {
+    let usage = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":5}}\n\n".to_owned();
+    let fake = Fake::new([completion("Hi"), Act::Stream(vec![delta("Hi"), usage])]);
+    let server = serving(vec![TargetSettings { region: Some("eu".into()), ..fake.target("a", CHEAP) }]);
+    assert_eq!(chat(&server, &asking(CHEAP, false)).status, 200);
+    assert_eq!(text(&chat(&server, &asking(CHEAP, true))).matches("Hi").count(), 1);
+    let labels = "gen_ai_operation_name=\"chat\",gen_ai_response_model=\"small\"";
+    for (sample, value) in [
+        (format!("gen_ai_client_token_usage_sum{{{labels},gen_ai_token_type=\"input\"}}"), "6.0"),
+        (format!("gen_ai_client_token_usage_sum{{{labels},gen_ai_token_type=\"output\"}}"), "6.0"),
+        (format!("gen_ai_client_operation_duration_seconds_count{{{labels}}}"), "2"),
+        (format!("gen_ai_server_time_to_first_token_seconds_count{{{labels}}}"), "1"),
+        (format!("gen_ai_server_time_per_output_token_seconds_count{{{labels}}}"), "1"),
+        ("pointsman_overhead_seconds_count".to_owned(), "2"),
+        ("pointsman_target_state{target=\"a\",state=\"well\"}".to_owned(), "1"),
+    ] {
+        assert_eq!(server.samples(&sample), [format!("{sample} {value}")]);
+    }
+    let models = server.get("/v1/models").json();
+    let model = models["data"].as_array().expect("a list").iter().find(|model| model["id"] == CHEAP).expect("listed");
+    assert_eq!((&model["regions"], &model["endpoints"]), (&json!(["eu"]), &json!(["chat"])));
+}
+
+#[test]
 fn a_stream_arrives_event_by_event_as_it_came() {
     let events = vec![role(), delta("He"), delta("llo"), ": keep-alive\n\n".to_owned(), delta("!")];
     let fake = Fake::new([Act::Stream(events.clone())]);

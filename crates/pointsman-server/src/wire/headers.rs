@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::http::header::CONTENT_ENCODING;
 use axum::http::request::Parts;
@@ -31,9 +32,13 @@ pub(crate) const ATTEMPTS: HeaderName = HeaderName::from_static("x-pointsman-att
 const OBJECTIVE: &str = "x-pointsman-objective";
 const SESSION: &str = "x-session-id";
 const REGION: &str = "x-pointsman-region";
+const TIMEOUT: &str = "x-pointsman-timeout-ms";
 
 /// Version of the replies and headers; it rises when one of them changes its meaning.
 pub(crate) const SCHEMA_VERSION: HeaderValue = HeaderValue::from_static("1");
+
+/// Longest that a client may say it waits: what a request may take at most.
+const LONGEST_TIMEOUT_MS: u64 = 900_000;
 
 /// Longest request identifier that is taken over from the client.
 const LONGEST_REQUEST_ID: usize = 128;
@@ -56,6 +61,8 @@ pub(crate) struct Hints {
     pub(crate) session_id: Option<String>,
     /// Where the request has to be carried out.
     pub(crate) region: Option<String>,
+    /// How long the client waits for the end of its answer.
+    pub(crate) timeout: Option<Duration>,
     /// The trace that the request belongs to, in hex.
     pub(crate) trace_id: Option<String>,
     /// Who asks, where there are tenants.
@@ -89,6 +96,7 @@ impl Hints {
             objective: headers.get(OBJECTIVE).map(objective).transpose()?,
             session_id: headers.get(SESSION).map(session).transpose()?,
             region: headers.get(REGION).map(region).transpose()?,
+            timeout: headers.get(TIMEOUT).map(timeout).transpose()?,
             trace_id: headers.get("traceparent").and_then(trace_id),
             denied: admitted.map(|admitted| Arc::clone(&admitted.denied)).unwrap_or_default(),
         })
@@ -117,6 +125,15 @@ fn session(value: &HeaderValue) -> Result<String, Error> {
 fn region(value: &HeaderValue) -> Result<String, Error> {
     let region = value.to_str().ok().filter(|region| is_region(region));
     region.map(str::to_owned).ok_or_else(|| Error::invalid(REGION, "1 to 64 visible ASCII characters", "others"))
+}
+
+fn timeout(value: &HeaderValue) -> Result<Duration, Error> {
+    let milliseconds = value.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    let milliseconds =
+        milliseconds.and_then(|text| text.parse().ok()).filter(|ms| (1..=LONGEST_TIMEOUT_MS).contains(ms));
+    let milliseconds =
+        milliseconds.ok_or_else(|| Error::invalid(TIMEOUT, "an integer from 1 to 900000", "another value"))?;
+    Ok(Duration::from_millis(milliseconds))
 }
 
 /// The trace of a W3C `traceparent`; one that is malformed is no trace, as its specification says.

@@ -27,12 +27,30 @@ pub(crate) struct Model<'s> {
     /// The list price that decisions count with; null where the router predicts costs directly, and for an alias.
     #[schema(required)]
     pub(crate) pricing: Option<Pricing>,
+    /// The most tokens that fit into a target of it; null where no limit is known.
+    #[schema(required)]
+    pub(crate) context_length: Option<u32>,
+    /// Regions of its targets.
+    #[schema(value_type = Vec<String>)]
+    pub(crate) regions: Vec<&'s str>,
+    /// What its targets answer: `chat`, `responses`, `messages`, `embeddings`; empty where it has none.
+    #[schema(value_type = Vec<String>)]
+    pub(crate) endpoints: Vec<&'static str>,
 }
 
 impl<'s> Model<'s> {
     /// One of which the router knows nothing.
     pub(crate) fn other(id: &'s str) -> Self {
-        Self { id, object: "model", created: 0, owned_by: "upstream", pricing: None }
+        Self {
+            id,
+            object: "model",
+            created: 0,
+            owned_by: "upstream",
+            pricing: None,
+            context_length: None,
+            regions: Vec::new(),
+            endpoints: Vec::new(),
+        }
     }
 }
 
