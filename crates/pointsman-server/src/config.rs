@@ -299,7 +299,12 @@ impl Config {
     pub fn read(path: &Path) -> Result<Self, Error> {
         let text =
             std::fs::read_to_string(path).map_err(|source| Error::ConfigRead { path: path.to_owned(), source })?;
-        let mut config = Self::parse(&text, path)?;
+        Self::beside(&text, path)
+    }
+
+    /// Reads a text as if it stood in this file.
+    pub(crate) fn beside(text: &str, path: &Path) -> Result<Self, Error> {
+        let mut config = Self::parse(text, path)?;
         if let (Some(router), Some(folder)) = (&mut config.router.path, path.parent()) {
             *router = folder.join(&*router);
         }

@@ -26,6 +26,14 @@ pub enum Error {
         /// The operating system's word on it.
         source: std::io::Error,
     },
+    /// The configuration file cannot be replaced.
+    #[error("configuration `{}`: cannot be replaced", path.display())]
+    ConfigWrite {
+        /// The file.
+        path: PathBuf,
+        /// The operating system's word on it.
+        source: std::io::Error,
+    },
     /// The configuration file is not valid.
     #[error("configuration `{}`, line {line}: {message}", path.display())]
     Config {
@@ -237,6 +245,29 @@ pub enum Error {
     /// More is asked of the ledger than it can take.
     #[error("busy: the ledger has more to write than it can")]
     StateBusy,
+    /// A configuration is asked for, where there is no file.
+    #[error(
+        "no configuration file: this service was started without one; start it with `--config FILE` to show and change it here"
+    )]
+    NoConfigFile,
+    /// A configuration of the admin plane that cannot be used.
+    #[error("the configuration cannot be used")]
+    ConfigRefused(#[source] Box<Self>),
+    /// A configuration is to be replaced, whichever it is.
+    #[error("if-match: expected the ETag that GET /admin/v1/config gave, got none")]
+    PreconditionRequired,
+    /// A configuration is to be replaced that is not there any more.
+    #[error("if-match: the configuration is another one by now, see the header `etag`")]
+    PreconditionFailed {
+        /// The present one's.
+        etag: String,
+    },
+    /// There is nothing to go back to.
+    #[error("nothing to go back to: no {what} before the one in use is remembered")]
+    NothingBefore {
+        /// What was to be gone back to.
+        what: &'static str,
+    },
     /// No endpoint has this path.
     #[error("path: no such endpoint here; `/openapi.json` lists them, and metrics are on the admin listener")]
     NotFound,
@@ -295,6 +326,7 @@ impl Error {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Router(error) => error.hint(),
+            Self::ConfigRefused(error) => error.hint(),
             Self::Listen { .. } => Some("give a free address as host:port; port 0 takes any free port"),
             Self::NoTargets => Some("name one in the configuration: [[targets]] with name, model and base_url"),
             Self::NoState => Some("name a file in the configuration: [state] with path"),

@@ -38,6 +38,7 @@
 //! | `tally` | what the decisions since the start came to |
 //! | `live` | the snapshot of the moment and its replacement, requests in flight |
 //! | [`config`], `settings` | what an operator may set: the file, and its validated form |
+//! | `source` | where settings come from, and how the file is replaced |
 //! | `explain` | decisions under a configuration, without a network |
 //! | `metrics` | what is counted and timed |
 //! | `error` | everything that can go wrong |
@@ -56,6 +57,7 @@ mod net;
 mod ops;
 mod routing;
 mod settings;
+mod source;
 mod state;
 mod tally;
 mod targets;
@@ -72,6 +74,7 @@ pub use net::server::{Listening, Reloader, Server};
 pub use routing::policies::PolicySettings;
 pub use routing::sessions::{SessionSettings, Stick};
 pub use settings::Settings;
+pub use source::{ConfigFile, Source};
 pub use state::StateSettings;
 pub use targets::settings::{HealthSettings, TargetPrice, TargetSettings, Timeouts};
 pub use tenants::TenantSettings;

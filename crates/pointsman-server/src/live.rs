@@ -1,5 +1,8 @@
 //! What endpoints see of the running service: the snapshot of the moment, limits, counters; and its replacement.
 
+pub(crate) mod changes;
+pub(crate) mod texts;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -16,13 +19,12 @@ use crate::routing::retries::RetryBudget;
 use crate::routing::sessions::Sessions;
 use crate::routing::snapshot::Snapshot;
 use crate::settings::{Limits, Settings};
+use crate::source::Source;
 use crate::state::{State, now_us};
 use crate::tally::Tally;
 use crate::targets::Targets;
 use crate::tenants::Tenants;
-
-/// Where settings come from: read anew at every reload.
-pub(crate) type Source = dyn Fn() -> Result<Settings, Error> + Send + Sync;
+use texts::{Origin, Texts};
 
 /// A snapshot and the counters of its decisions.
 #[derive(Debug)]
@@ -36,6 +38,8 @@ pub(crate) struct Current {
     pub(crate) hedge_after: Option<std::time::Duration>,
     /// The operator's rules.
     pub(crate) policies: Policies,
+    /// What it was read from, where that is a file, and what was before.
+    pub(crate) texts: Texts,
     pub(crate) cells: DecisionCells,
 }
 
@@ -51,9 +55,11 @@ pub(crate) enum LastReload {
 /// The running service.
 pub(crate) struct Live {
     current: ArcSwap<Current>,
-    source: Box<Source>,
-    /// What runs, to tell which changes of a reload wait for the next start; also keeps reloads one at a time.
-    started_with: Mutex<Settings>,
+    pub(crate) source: Source,
+    /// To tell which changes of a reload wait for the next start.
+    started_with: Settings,
+    /// Keeps changes one at a time.
+    turn: Mutex<()>,
     last_reload: ArcSwap<LastReload>,
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
@@ -84,19 +90,22 @@ impl std::fmt::Debug for Live {
 
 impl Live {
     /// Reads the settings and loads their artifact.
-    pub(crate) fn open(source: Box<Source>) -> Result<(Self, Settings), Error> {
-        let settings = source()?;
+    pub(crate) fn open(source: impl Into<Source>) -> Result<(Self, Settings), Error> {
+        let source = source.into();
+        let (settings, text) = source.read()?;
         let limits = Limits::new(&settings)?;
         let state = settings.state.as_ref().map(State::open).transpose()?;
         let spent = state.as_ref().map(State::spent_today).transpose()?.unwrap_or_default();
-        let current = load(&settings, 1, None, &spent)?;
+        let mut current = load(&settings, 1, None, &spent)?;
+        current.texts = text.map(|text| Texts::default().with(text, 1, Origin::Start, now_us())).unwrap_or_default();
         let metrics = Metrics::new();
         metrics.router(current.snapshot.version());
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let live = Self {
             current: ArcSwap::from_pointee(current),
             source,
-            started_with: Mutex::new(settings.clone()),
+            started_with: settings.clone(),
+            turn: Mutex::new(()),
             last_reload: ArcSwap::from_pointee(LastReload::None),
             limits,
             metrics,
@@ -123,50 +132,6 @@ impl Live {
     /// How the last reload ended.
     pub(crate) fn last_reload(&self) -> Arc<LastReload> {
         self.last_reload.load_full()
-    }
-
-    /// Reads settings and artifact again and takes them into use as one; where that cannot be, what runs keeps
-    /// running. The work is done away from the threads that answer requests.
-    ///
-    /// # Errors
-    /// Whatever would have ended a start.
-    pub(crate) async fn reload(self: &Arc<Self>) -> Result<Arc<Current>, Error> {
-        let started_with = self.started_with.lock().await;
-        let version = self.current().snapshot.config_version() + 1;
-        let live = Arc::clone(self);
-        let loading = tokio::task::spawn_blocking(move || {
-            let settings = (live.source)()?;
-            Limits::new(&settings)?;
-            Ok((load(&settings, version, Some(&live.current()), &BTreeMap::new())?, settings))
-        });
-        match loading.await.unwrap_or(Err(Error::ReloadLost)) {
-            Ok((current, settings)) => {
-                if waits_for_a_start(&started_with, &settings) {
-                    tracing::warn!(
-                        "changes under [server], [sessions] and [state] wait for the next start; router, objective and targets are in use"
-                    );
-                }
-                let current = Arc::new(current);
-                self.current.store(Arc::clone(&current));
-                self.last_reload.store(Arc::new(LastReload::Applied));
-                let version = current.snapshot.version();
-                self.metrics.router(version);
-                self.metrics.reload("applied");
-                tracing::info!(
-                    router_version = version,
-                    config_version = current.snapshot.config_version(),
-                    "reloaded"
-                );
-                Ok(current)
-            }
-            Err(error) => {
-                let reason = error.chain();
-                tracing::error!(reason, "reload refused; what ran before keeps running");
-                self.metrics.reload("refused");
-                self.last_reload.store(Arc::new(LastReload::Refused(reason)));
-                Err(error)
-            }
-        }
     }
 
     /// Lets a request of the data plane in, or not.
@@ -216,7 +181,8 @@ fn load(
     let tenants = Tenants::new(&settings.tenants, &models, before.map(|before| &before.tenants), spent, now_us())?;
     let policies = Policies::new(&settings.policies, &models)?;
     let hedge_after = settings.hedge_after;
-    Ok(Current { policies, hedge_after, cells: DecisionCells::new(router.models().len()), snapshot, targets, tenants })
+    let cells = DecisionCells::new(router.models().len());
+    Ok(Current { policies, hedge_after, cells, snapshot, targets, tenants, texts: Texts::default() })
 }
 
 /// Whether something changed beside what a reload takes into use.

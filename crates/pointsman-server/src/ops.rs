@@ -1,5 +1,6 @@
 //! The admin plane: what operators and their machines call. It has a listener of its own.
 
+pub(crate) mod config;
 pub(crate) mod decisions;
 pub(crate) mod metrics;
 pub(crate) mod openapi;
@@ -27,6 +28,10 @@ pub(crate) fn endpoints(live: Arc<Live>) -> Router {
         .route("/admin/v1/decisions/{id}", get(decisions::one))
         .route("/", get(status::page))
         .route("/admin/v1/status", get(status::status))
+        .route("/admin/v1/config", get(config::config).put(config::put))
+        .route("/admin/v1/config/validate", post(config::validate))
+        .route("/admin/v1/config/rollback", post(config::rollback))
+        .route("/admin/v1/config/versions", get(config::versions))
         .route("/admin/v1/policy/test", post(policies::test))
         .route("/admin/v1/reload", post(routers::reload))
         .route("/admin/v1/routers", get(routers::routers))

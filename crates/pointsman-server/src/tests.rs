@@ -4,6 +4,7 @@ mod artifact;
 mod balance;
 mod batches;
 mod client;
+mod configuration;
 mod documents;
 mod endpoints;
 mod fake;

@@ -6,7 +6,7 @@ mod signals;
 use std::path::PathBuf;
 
 use pointsman::Objective;
-use pointsman_server::{Config, Listening, Server, Settings};
+use pointsman_server::{Config, ConfigFile, Listening, Server, Settings};
 use serde_json::json;
 use tokio::sync::oneshot;
 
@@ -17,7 +17,10 @@ use signals::{Asked, Signals};
 pub(crate) fn run(args: &Serve) -> anyhow::Result<()> {
     let flags = Flags::new(args)?;
     logging::start(args.log, flags.config()?.log);
-    let server = Server::open(move || flags.settings())?;
+    let server = match flags.file.clone() {
+        Some(file) => Server::open(ConfigFile::new(file, move |config| flags.settings(config)))?,
+        None => Server::open(move || flags.settings(Config::default()))?,
+    };
     tokio::runtime::Runtime::new()?.block_on(async {
         let signals = Signals::new()?;
         let listening = server.bind().await?;
@@ -52,8 +55,7 @@ impl Flags {
         self.file.as_deref().map_or_else(|| Ok(Config::default()), Config::read)
     }
 
-    fn settings(&self) -> Result<Settings, pointsman_server::Error> {
-        let mut config = self.config()?;
+    fn settings(&self, mut config: Config) -> Result<Settings, pointsman_server::Error> {
         config.router.path = self.router.clone().or(config.router.path);
         config.server.listen = self.listen.clone().or(config.server.listen);
         config.server.admin_listen = self.admin_listen.clone().or(config.server.admin_listen);

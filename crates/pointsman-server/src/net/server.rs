@@ -20,6 +20,7 @@ use crate::error::Error;
 use crate::live::Live;
 use crate::settings::Settings;
 use crate::upstream::watch::watch;
+use crate::source::Source;
 use crate::{data, ops};
 
 /// Pause after the system refused a connection for want of resources, so that the refusals do not eat the rest.
@@ -39,8 +40,8 @@ impl Server {
     /// # Errors
     /// Those of `source`; [`Error::BadSetting`] for a limit outside its domain, [`Error::Router`] for an artifact that
     /// cannot be used or an objective that it cannot serve.
-    pub fn open(source: impl Fn() -> Result<Settings, Error> + Send + Sync + 'static) -> Result<Self, Error> {
-        let (live, settings) = Live::open(Box::new(source))?;
+    pub fn open(source: impl Into<Source>) -> Result<Self, Error> {
+        let (live, settings) = Live::open(source)?;
         Ok(Self { live: Arc::new(live), settings })
     }
 

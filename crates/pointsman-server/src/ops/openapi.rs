@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use utoipa::OpenApi;
 
-use super::{decisions, metrics, policies, probes, routers, status};
+use super::{config, decisions, metrics, policies, probes, routers, status};
 use crate::data;
 use crate::live::Live;
 use crate::routing::snapshot::AUTO;
@@ -54,6 +54,11 @@ struct DataPlane;
         routers::reload,
         status::status,
         policies::test,
+        config::config,
+        config::put,
+        config::validate,
+        config::rollback,
+        config::versions,
         decisions::latest,
         decisions::one,
         data_document

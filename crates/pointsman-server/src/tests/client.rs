@@ -11,10 +11,13 @@ use tempfile::TempDir;
 use tokio::sync::oneshot;
 
 use super::artifact::{Latencies, bytes};
-use crate::{Reloader, Server, Settings};
+use crate::{Config, ConfigFile, Reloader, Server, Settings, Source};
 
 /// The artifact's file, in a folder of the server's own.
 const ROUTER: &str = "router.safetensors";
+
+/// The configuration's file, beside it.
+const CONFIG: &str = "pointsman.toml";
 
 /// A server in a thread of its own, with a runtime of its own.
 pub(super) struct Running {
@@ -41,7 +44,24 @@ impl Running {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let settings = Settings { router: folder.path().join(ROUTER), ..settings };
         std::fs::write(&settings.router, bytes(latencies)).expect("the folder is writable");
-        let server = Server::open(move || Ok(settings.clone())).expect("valid settings");
+        Self::open(folder, move || Ok(settings.clone()))
+    }
+
+    /// A server with a configuration file of this text, which says nothing of addresses or state.
+    pub(super) fn configured(text: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        std::fs::write(folder.path().join(ROUTER), bytes(Latencies::Known)).expect("the folder is writable");
+        let path = folder.path().join(CONFIG);
+        std::fs::write(&path, text).expect("the folder is writable");
+        let settle = |config: Config| {
+            let Settings { listen, admin_listen, .. } = loopback();
+            Ok(Settings { listen, admin_listen, state: None, ..config.into_settings()? })
+        };
+        Self::open(folder, ConfigFile::new(path, settle))
+    }
+
+    fn open(folder: TempDir, source: impl Into<Source>) -> Self {
+        let server = Server::open(source).expect("valid settings");
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.expect("a runtime");
         let listening = runtime.block_on(server.bind()).expect("free ports");
@@ -58,6 +78,21 @@ impl Running {
     /// Replaces the artifact's file; the server does not know yet.
     pub(super) fn rewrite(&self, bytes: &[u8]) {
         std::fs::write(self.folder.path().join(ROUTER), bytes).expect("the folder is writable");
+    }
+
+    /// Replaces the configuration's file, as an editor would.
+    pub(super) fn edit(&self, text: &str) {
+        std::fs::write(self.folder.path().join(CONFIG), text).expect("the folder is writable");
+    }
+
+    /// Removes the configuration's file.
+    pub(super) fn remove_config(&self) {
+        std::fs::remove_file(self.folder.path().join(CONFIG)).expect("it is there");
+    }
+
+    /// What the configuration's file holds.
+    pub(super) fn text(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join(CONFIG)).expect("it is there")
     }
 
     /// Begins the shutdown.
@@ -96,8 +131,13 @@ impl Running {
 
     /// One request to the admin plane.
     pub(super) fn administer(&self, method: &str, path: &str) -> Reply {
+        self.tell(&format!("{method} {path} HTTP/1.1"), "")
+    }
+
+    /// One request to the admin plane with headers and a body.
+    pub(super) fn tell(&self, head: &str, body: &str) -> Reply {
         let mut stream = Self::connect_to(self.admin);
-        stream.write_all(&request(&format!("{method} {path} HTTP/1.1"), b"")).expect("the server reads");
+        stream.write_all(&request(head, body.as_bytes())).expect("the server reads");
         Reply::read(&mut stream)
     }
 

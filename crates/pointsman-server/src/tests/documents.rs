@@ -31,6 +31,10 @@ fn each_plane_describes_itself() {
     );
     let admin = server.administer("GET", "/openapi.json").json();
     let expected = [
+        "/admin/v1/config",
+        "/admin/v1/config/rollback",
+        "/admin/v1/config/validate",
+        "/admin/v1/config/versions",
         "/admin/v1/decisions",
         "/admin/v1/decisions/{id}",
         "/admin/v1/policy/test",

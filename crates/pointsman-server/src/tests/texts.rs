@@ -17,6 +17,21 @@ fn texts() {
             Error::Config { path: "p.toml".into(), line: 3, message: "unknown key `x` in [log]".into() },
             "configuration `p.toml`, line 3: unknown key `x` in [log]",
         ),
+        (Error::ConfigWrite { path: "p.toml".into(), source: io() }, "configuration `p.toml`: cannot be replaced"),
+        (
+            Error::NoConfigFile,
+            "no configuration file: this service was started without one; start it with `--config FILE` to show and change it here",
+        ),
+        (Error::ConfigRefused(Box::new(Error::NoRouter)), "the configuration cannot be used"),
+        (Error::PreconditionRequired, "if-match: expected the ETag that GET /admin/v1/config gave, got none"),
+        (
+            Error::PreconditionFailed { etag: "4ac6".into() },
+            "if-match: the configuration is another one by now, see the header `etag`",
+        ),
+        (
+            Error::NothingBefore { what: "configuration" },
+            "nothing to go back to: no configuration before the one in use is remembered",
+        ),
         (
             Error::BadSetting { field: "read_timeout_ms", expected: "a time above 0", got: "0".into() },
             "settings: `read_timeout_ms` expected a time above 0, got 0",

@@ -1,7 +1,7 @@
 //! An error as its client sees it: status, code and the OpenAI envelope.
 
 use axum::Json;
-use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{ETAG, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -136,6 +136,13 @@ impl Error {
                 UpstreamOutcome::TimedOut => other(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout"),
                 UpstreamOutcome::Failed => other(StatusCode::BAD_GATEWAY, "upstream_failed"),
             },
+            Self::NoConfigFile => other(StatusCode::NOT_FOUND, "no_config_file"),
+            Self::ConfigRead { .. } => other(StatusCode::CONFLICT, "config_file_unreadable"),
+            Self::ConfigWrite { .. } => other(StatusCode::CONFLICT, "config_file_not_writable"),
+            Self::ConfigRefused(_) => other(StatusCode::UNPROCESSABLE_ENTITY, "invalid_config"),
+            Self::PreconditionRequired => other(StatusCode::PRECONDITION_REQUIRED, "precondition_required"),
+            Self::PreconditionFailed { .. } => other(StatusCode::PRECONDITION_FAILED, "precondition_failed"),
+            Self::NothingBefore { .. } => other(StatusCode::CONFLICT, "nothing_to_roll_back"),
             Self::NotFound => other(StatusCode::NOT_FOUND, "not_found"),
             Self::MethodNotAllowed => other(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::UnsupportedEncoding => other(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding"),
@@ -147,7 +154,6 @@ impl Error {
             Self::Router(_)
             | Self::State(_)
             | Self::NoRouter
-            | Self::ConfigRead { .. }
             | Self::Config { .. }
             | Self::Alias { .. }
             | Self::BadTenant { .. }
@@ -170,6 +176,10 @@ impl Error {
             ("the server made a mistake".into(), "server_error")
         } else if status.is_server_error() {
             (self.to_string(), "server_error")
+        } else if matches!(self, Self::ConfigRead { .. } | Self::ConfigWrite { .. } | Self::ConfigRefused(_)) {
+            // It is the operator who asks, and is told what a command line would say.
+            let advice = self.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
+            (self.chain() + &advice, "invalid_request_error")
         } else {
             (self.to_string(), "invalid_request_error")
         };
@@ -202,10 +212,17 @@ impl Error {
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let refusal = self.refusal();
+        let etag = match &self {
+            Self::PreconditionFailed { etag } => HeaderValue::try_from(format!("\"{etag}\"")).ok(),
+            _ => None,
+        };
         let retry_after = refusal.error.metadata.retry_after;
         let mut response = (self.status(), Json(refusal)).into_response();
         if let Some(seconds) = retry_after {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(etag) = etag {
+            response.headers_mut().insert(ETAG, etag);
         }
         if response.status() == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -1,0 +1,177 @@
+//! How what runs is replaced: by a reload, or by a configuration that the admin plane is given. One change at a time;
+//! each is whole or is not.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::texts::{Changes, Origin, tag};
+use super::{Current, LastReload, Live, load, waits_for_a_start};
+use crate::error::Error;
+use crate::settings::{Limits, Settings};
+use crate::state::now_us;
+
+/// What a new configuration came to.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    pub(crate) current: Arc<Current>,
+    /// The `ETag` of its text.
+    pub(crate) etag: String,
+    pub(crate) changes: Changes,
+}
+
+/// Says whether a text, by its `ETag`, is the one that is to be replaced.
+pub(crate) type Matches = Box<dyn Fn(&str) -> bool + Send>;
+
+impl Live {
+    /// Reads settings and artifact again and takes them into use as one; where that cannot be, what runs keeps
+    /// running. The work is done away from the threads that answer requests.
+    ///
+    /// # Errors
+    /// Whatever would have ended a start.
+    pub(crate) async fn reload(self: &Arc<Self>) -> Result<Arc<Current>, Error> {
+        let reloaded = self.change(|live, before, version| {
+            let (settings, text) = live.source.read()?;
+            let mut current = read(&settings, version, before)?;
+            current.texts = match text {
+                None => before.texts.clone(),
+                Some(text) => before.texts.with(text, version, Origin::Reload, now_us()),
+            };
+            Ok((current, settings))
+        });
+        match reloaded.await {
+            Ok((current, settings)) => {
+                self.applied(&current, &settings);
+                Ok(current)
+            }
+            Err(error) => {
+                let reason = error.chain();
+                tracing::error!(reason, "reload refused; what ran before keeps running");
+                self.metrics.reload("refused");
+                self.last_reload.store(Arc::new(LastReload::Refused(reason)));
+                Err(error)
+            }
+        }
+    }
+
+    /// What this text would change, were it the configuration's; nothing is changed.
+    ///
+    /// # Errors
+    /// [`Error::NoConfigFile`]; [`Error::ConfigRefused`] where a reload would be refused.
+    pub(crate) async fn try_config(self: &Arc<Self>, text: String) -> Result<(String, Changes), Error> {
+        let tried = self.work(move |live, before, version| {
+            let (current, _) = live.configured(&text, before, version)?;
+            Ok((current.snapshot.version().to_owned(), before.texts.changes(&text)))
+        });
+        tried.await
+    }
+
+    /// Puts this text in the place of the configuration's and takes it into use, as one.
+    ///
+    /// # Errors
+    /// [`Error::NoConfigFile`]; [`Error::PreconditionFailed`] unless `matches` says that the file still holds what is to
+    /// be replaced; [`Error::ConfigRefused`] where a reload would be refused; [`Error::ConfigRead`] and
+    /// [`Error::ConfigWrite`]. Nothing is changed then, on file or in memory.
+    pub(crate) async fn configure(self: &Arc<Self>, text: String, matches: Matches) -> Result<Taken, Error> {
+        self.replace(matches, Origin::Put, move |_| Ok(text)).await
+    }
+
+    /// Goes back to the text before the one in use.
+    ///
+    /// # Errors
+    /// As [`Self::configure`], and [`Error::NothingBefore`].
+    pub(crate) async fn unconfigure(self: &Arc<Self>, matches: Matches) -> Result<Taken, Error> {
+        let before = |before: &Current| {
+            let text = before.texts.before().map(|text| text.content.clone());
+            text.ok_or(Error::NothingBefore { what: "configuration" })
+        };
+        self.replace(matches, Origin::Rollback, before).await
+    }
+
+    async fn replace(
+        self: &Arc<Self>,
+        matches: Matches,
+        from: Origin,
+        text: impl FnOnce(&Current) -> Result<String, Error> + Send + 'static,
+    ) -> Result<Taken, Error> {
+        let replaced = self.change(move |live, before, version| {
+            let file = live.source.file()?;
+            let present = tag(&file.read()?);
+            if !matches(&present) {
+                return Err(Error::PreconditionFailed { etag: present });
+            }
+            let text = text(before)?;
+            let (mut current, settings) = live.configured(&text, before, version)?;
+            file.replace(&text)?;
+            let (etag, changes) = (tag(&text), before.texts.changes(&text));
+            current.texts = before.texts.with(text, version, from, now_us());
+            Ok((current, (settings, etag, changes)))
+        });
+        let (current, (settings, etag, changes)) = replaced.await?;
+        self.applied(&current, &settings);
+        Ok(Taken { current, etag, changes })
+    }
+
+    /// What would run with this text in the file.
+    fn configured(&self, text: &str, before: &Current, version: u64) -> Result<(Current, Settings), Error> {
+        let file = self.source.file()?;
+        let configured = || {
+            let settings = file.settings(text)?;
+            Ok((read(&settings, version, before)?, settings))
+        };
+        configured().map_err(|error| Error::ConfigRefused(Box::new(error)))
+    }
+
+    fn applied(&self, current: &Current, settings: &Settings) {
+        if waits_for_a_start(&self.started_with, settings) {
+            tracing::warn!(
+                "changes under [server] and [state] wait for the next start; router, objective and targets are in use"
+            );
+        }
+        self.last_reload.store(Arc::new(LastReload::Applied));
+        self.metrics.reload("applied");
+        tracing::info!(
+            router_version = current.snapshot.version(),
+            config_version = current.snapshot.config_version(),
+            "reloaded"
+        );
+    }
+
+    /// Takes what `make` gives into use, unless it gives an error. It is told what runs and the next version.
+    async fn change<T: Send + 'static>(
+        self: &Arc<Self>,
+        make: impl FnOnce(&Self, &Current, u64) -> Result<(Current, T), Error> + Send + 'static,
+    ) -> Result<(Arc<Current>, T), Error> {
+        let changed = self.work(|live, before, version| {
+            let (current, rest) = make(live, before, version)?;
+            let current = Arc::new(current);
+            live.current.store(Arc::clone(&current));
+            live.metrics.router(current.snapshot.version());
+            Ok((current, rest))
+        });
+        changed.await
+    }
+
+    /// Works away from the threads that answer requests, one at a time, and to the end even where whoever asked for it
+    /// has left.
+    async fn work<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self, &Current, u64) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let live = Arc::clone(self);
+        let working = tokio::spawn(async move {
+            let _turn = live.turn.lock().await;
+            let live = Arc::clone(&live);
+            let working = tokio::task::spawn_blocking(move || {
+                let before = live.current();
+                work(&live, &before, before.snapshot.config_version() + 1)
+            });
+            working.await.unwrap_or(Err(Error::ReloadLost))
+        });
+        working.await.unwrap_or(Err(Error::ReloadLost))
+    }
+}
+
+fn read(settings: &Settings, version: u64, before: &Current) -> Result<Current, Error> {
+    Limits::new(settings)?;
+    load(settings, version, Some(before), &BTreeMap::new())
+}
