@@ -230,6 +230,8 @@ pub struct ServerSection {
 pub struct RouterSection {
     /// The artifact's file; a relative path starts at the configuration file's folder.
     pub path: Option<PathBuf>,
+    /// SHA-256 of that file.
+    pub sha256: Option<String>,
     /// What `auto` means: `quality`, `balanced`, `cheap`, `fast`, or USD per unit of quality.
     pub objective: Option<ObjectiveKey>,
 }
@@ -343,6 +345,7 @@ impl Config {
         if let Some(objective) = router.objective {
             settings.objective = objective.into_objective()?;
         }
+        settings.router_sha256 = router.sha256;
         settings.policies = policies.into_iter().map(PolicySection::into_settings).collect::<Result<_, _>>()?;
         settings.state = state.into_settings(log.prompts == Some(Prompts::Store));
         settings.sessions = sessions.into_settings();
@@ -490,6 +493,7 @@ mod tests {
             drain_timeout_ms = 6
             [router]
             path = "r.safetensors"
+            sha256 = "00"
             objective = 0.5
             [log]
             format = "json"
@@ -503,6 +507,7 @@ mod tests {
         assert_eq!((settings.max_messages, settings.max_in_flight), (3, 4));
         assert_eq!(settings.read_timeout, Duration::from_millis(5));
         assert_eq!(settings.drain_timeout, Duration::from_millis(6));
+        assert_eq!(settings.router_sha256.as_deref(), Some("00"));
         assert_eq!(settings.objective, Objective::Lambda(0.5));
     }
 

@@ -44,6 +44,16 @@ pub enum Error {
         /// What is wrong there.
         message: String,
     },
+    /// The artifact's file is another one than the configuration says.
+    #[error("artifact `{}`: expected sha256:{expected}, got sha256:{got}", path.display())]
+    WrongArtifact {
+        /// The file.
+        path: PathBuf,
+        /// The identity that is asked for.
+        expected: String,
+        /// Its own.
+        got: String,
+    },
     /// A setting is outside its domain.
     #[error("settings: `{field}` expected {expected}, got {got}")]
     BadSetting {
@@ -262,6 +272,14 @@ pub enum Error {
         /// The present one's.
         etag: String,
     },
+    /// An artifact that is not remembered.
+    #[error(
+        "version: `{version}` does not decide here and is not remembered; GET /admin/v1/routers lists those that are"
+    )]
+    NoRouterVersion {
+        /// The version, shortened.
+        version: String,
+    },
     /// There is nothing to go back to.
     #[error("nothing to go back to: no {what} before the one in use is remembered")]
     NothingBefore {
@@ -330,6 +348,9 @@ impl Error {
             Self::Listen { .. } => Some("give a free address as host:port; port 0 takes any free port"),
             Self::NoTargets => Some("name one in the configuration: [[targets]] with name, model and base_url"),
             Self::NoState => Some("name a file in the configuration: [state] with path"),
+            Self::WrongArtifact { .. } => {
+                Some("put the file of that identity in place, or change `sha256` in [router]")
+            }
             Self::NoRouter => Some("give --router ROUTER, or `path` in [router] of the configuration"),
             _ => None,
         }

@@ -1,6 +1,7 @@
 //! What endpoints see of the running service: the snapshot of the moment, limits, counters; and its replacement.
 
 pub(crate) mod changes;
+pub(crate) mod shelf;
 pub(crate) mod texts;
 
 use std::collections::BTreeMap;
@@ -8,7 +9,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
-use pointsman::Router;
 use tokio::sync::{Mutex, Semaphore};
 
 use crate::error::Error;
@@ -24,6 +24,7 @@ use crate::state::{State, now_us};
 use crate::tally::Tally;
 use crate::targets::Targets;
 use crate::tenants::Tenants;
+use shelf::{Shelf, of_file};
 use texts::{Origin, Texts};
 
 /// A snapshot and the counters of its decisions.
@@ -34,10 +35,12 @@ pub(crate) struct Current {
     pub(crate) targets: Targets,
     /// Who may ask.
     pub(crate) tenants: Tenants,
-    /// Time after which a second target is asked.
-    pub(crate) hedge_after: Option<std::time::Duration>,
     /// The operator's rules.
     pub(crate) policies: Policies,
+    /// What it was made from.
+    pub(crate) settings: Settings,
+    /// The artifact that decides, and those that did.
+    pub(crate) shelf: Shelf,
     /// What it was read from, where that is a file, and what was before.
     pub(crate) texts: Texts,
     pub(crate) cells: DecisionCells,
@@ -96,8 +99,10 @@ impl Live {
         let limits = Limits::new(&settings)?;
         let state = settings.state.as_ref().map(State::open).transpose()?;
         let spent = state.as_ref().map(State::spent_today).transpose()?.unwrap_or_default();
-        let mut current = load(&settings, 1, None, &spent)?;
-        current.texts = text.map(|text| Texts::default().with(text, 1, Origin::Start, now_us())).unwrap_or_default();
+        let texts = text.map(|text| Texts::default().with(text, 1, Origin::Start, now_us())).unwrap_or_default();
+        let parts =
+            Parts { shelf: Shelf::new(of_file(&settings)?), settings: settings.clone(), texts, config_version: 1 };
+        let current = load(parts, None, &spent)?;
         let metrics = Metrics::new();
         metrics.router(current.snapshot.version());
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -167,29 +172,33 @@ impl Drop for InFlight {
     }
 }
 
-fn load(
-    settings: &Settings,
+/// What a snapshot is made from.
+struct Parts {
+    settings: Settings,
+    shelf: Shelf,
+    texts: Texts,
     config_version: u64,
-    before: Option<&Current>,
-    spent: &BTreeMap<String, f64>,
-) -> Result<Current, Error> {
-    let router = Router::load(&settings.router)?;
-    let snapshot = Snapshot::new(&router, &settings.objective, &settings.aliases, config_version)?;
+}
+
+fn load(parts: Parts, before: Option<&Current>, spent: &BTreeMap<String, f64>) -> Result<Current, Error> {
+    let Parts { settings, shelf, texts, config_version } = parts;
+    let router = shelf.active();
+    let snapshot = Snapshot::new(router, &settings.objective, &settings.aliases, config_version)?;
     let targets =
         Targets::new(&settings.targets, &settings.health, router.models(), |model_idx| snapshot.price(model_idx))?;
     let models = [router.models(), targets.others()].concat();
     let tenants = Tenants::new(&settings.tenants, &models, before.map(|before| &before.tenants), spent, now_us())?;
     let policies = Policies::new(&settings.policies, &models)?;
-    let hedge_after = settings.hedge_after;
     let cells = DecisionCells::new(router.models().len());
-    Ok(Current { policies, hedge_after, cells, snapshot, targets, tenants, texts: Texts::default() })
+    Ok(Current { snapshot, targets, tenants, policies, settings, shelf, texts, cells })
 }
 
 /// Whether something changed beside what a reload takes into use.
 fn waits_for_a_start(started_with: &Settings, now: &Settings) -> bool {
-    let Settings { router, objective, targets, health, hedge_after, aliases, tenants, policies, .. } = now.clone();
+    let Settings { router, router_sha256, objective, targets, health, hedge_after, aliases, tenants, policies, .. } = now.clone();
     let taken = Settings {
         router,
+        router_sha256,
         objective,
         targets,
         health,

@@ -18,6 +18,8 @@ use crate::tenants::TenantSettings;
 pub struct Settings {
     /// The artifact's file. No default.
     pub router: PathBuf,
+    /// SHA-256 of that file, 64 hexadecimal digits; another file is refused. Default: any.
+    pub router_sha256: Option<String>,
     /// What `auto` means. Default: what the artifact was calibrated to.
     pub objective: Objective,
     /// Where models can be reached. Default: nowhere, and chat completions are refused.
@@ -63,6 +65,7 @@ impl Settings {
     pub fn new(router: impl Into<PathBuf>) -> Self {
         Self {
             router: router.into(),
+            router_sha256: None,
             objective: Objective::Default,
             targets: Vec::new(),
             health: HealthSettings::default(),

@@ -21,4 +21,5 @@ mod shutdown;
 mod state;
 mod tenants;
 mod texts;
+mod versions;
 mod wishes;

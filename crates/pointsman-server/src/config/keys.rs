@@ -19,7 +19,7 @@ const SECTIONS: [(&str, &[&str]); 10] = [
             "drain_timeout_ms",
         ],
     ),
-    ("router", &["path", "objective"]),
+    ("router", &["path", "sha256", "objective"]),
     ("log", &["format", "level", "prompts"]),
     ("health", &["interval_ms", "path", "timeout_ms"]),
     ("hedging", &["after_ms"]),

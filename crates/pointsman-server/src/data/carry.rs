@@ -96,7 +96,7 @@ impl<'r> Carrier<'r> {
                 _ => deadline,
             };
             let by = Deadlines { answer: patience, all: deadline };
-            let hedge = self.current.hedge_after.filter(|_| !self.forward.streams);
+            let hedge = self.current.settings.hedge_after.filter(|_| !self.forward.streams);
             let answer = match hedge {
                 None => self.ask(target, by).await.map(|answer| (target, answer, 0)).map_err(|f| vec![(target, f)]),
                 Some(after) => self.ask_hedged(target, after, &mut order, failed, by).await,

@@ -1,11 +1,12 @@
-//! How what runs is replaced: by a reload, or by a configuration that the admin plane is given. One change at a time;
-//! each is whole or is not.
+//! How what runs is replaced: by a reload, by a configuration that the admin plane is given, or by another artifact. One
+//! change at a time; each is whole or is not.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::shelf::{Shelf, of_file};
 use super::texts::{Changes, Origin, tag};
-use super::{Current, LastReload, Live, load, waits_for_a_start};
+use super::{Current, LastReload, Live, Parts, load, waits_for_a_start};
 use crate::error::Error;
 use crate::settings::{Limits, Settings};
 use crate::state::now_us;
@@ -31,16 +32,15 @@ impl Live {
     pub(crate) async fn reload(self: &Arc<Self>) -> Result<Arc<Current>, Error> {
         let reloaded = self.change(|live, before, version| {
             let (settings, text) = live.source.read()?;
-            let mut current = read(&settings, version, before)?;
-            current.texts = match text {
-                None => before.texts.clone(),
-                Some(text) => before.texts.with(text, version, Origin::Reload, now_us()),
-            };
-            Ok((current, settings))
+            let mut current = read(settings, version, before)?;
+            if let Some(text) = text {
+                current.texts = before.texts.with(text, version, Origin::Reload, now_us());
+            }
+            Ok((current, ()))
         });
         match reloaded.await {
-            Ok((current, settings)) => {
-                self.applied(&current, &settings);
+            Ok((current, ())) => {
+                self.applied(&current);
                 Ok(current)
             }
             Err(error) => {
@@ -59,7 +59,7 @@ impl Live {
     /// [`Error::NoConfigFile`]; [`Error::ConfigRefused`] where a reload would be refused.
     pub(crate) async fn try_config(self: &Arc<Self>, text: String) -> Result<(String, Changes), Error> {
         let tried = self.work(move |live, before, version| {
-            let (current, _) = live.configured(&text, before, version)?;
+            let current = live.configured(&text, before, version)?;
             Ok((current.snapshot.version().to_owned(), before.texts.changes(&text)))
         });
         tried.await
@@ -100,29 +100,70 @@ impl Live {
                 return Err(Error::PreconditionFailed { etag: present });
             }
             let text = text(before)?;
-            let (mut current, settings) = live.configured(&text, before, version)?;
+            let mut current = live.configured(&text, before, version)?;
             file.replace(&text)?;
             let (etag, changes) = (tag(&text), before.texts.changes(&text));
             current.texts = before.texts.with(text, version, from, now_us());
-            Ok((current, (settings, etag, changes)))
+            Ok((current, (etag, changes)))
         });
-        let (current, (settings, etag, changes)) = replaced.await?;
-        self.applied(&current, &settings);
+        let (current, (etag, changes)) = replaced.await?;
+        self.applied(&current);
         Ok(Taken { current, etag, changes })
     }
 
     /// What would run with this text in the file.
-    fn configured(&self, text: &str, before: &Current, version: u64) -> Result<(Current, Settings), Error> {
-        let file = self.source.file()?;
-        let configured = || {
-            let settings = file.settings(text)?;
-            Ok((read(&settings, version, before)?, settings))
-        };
-        configured().map_err(|error| Error::ConfigRefused(Box::new(error)))
+    fn configured(&self, text: &str, before: &Current, version: u64) -> Result<Current, Error> {
+        let configured = self.source.file()?.settings(text).and_then(|settings| read(settings, version, before));
+        configured.map_err(|error| Error::ConfigRefused(Box::new(error)))
     }
 
-    fn applied(&self, current: &Current, settings: &Settings) {
-        if waits_for_a_start(&self.started_with, settings) {
+    /// Lets an artifact that decides or did so decide, from now on and through reloads.
+    ///
+    /// # Errors
+    /// [`Error::NoRouterVersion`]; otherwise where the settings in use cannot be used with it.
+    pub(crate) async fn pin(self: &Arc<Self>, version: String) -> Result<Arc<Current>, Error> {
+        self.choose(move |before| {
+            let shelf = before.shelf.pinned_to(&version);
+            shelf.ok_or_else(|| Error::NoRouterVersion { version: version.chars().take(80).collect() })
+        })
+        .await
+    }
+
+    /// Pins the artifact that came before the one that decides.
+    ///
+    /// # Errors
+    /// [`Error::NothingBefore`]; otherwise where the settings in use cannot be used with it.
+    pub(crate) async fn unpromote(self: &Arc<Self>) -> Result<Arc<Current>, Error> {
+        self.choose(|before| before.shelf.rolled_back().ok_or(Error::NothingBefore { what: "artifact" })).await
+    }
+
+    /// Lets the file's artifact decide again.
+    ///
+    /// # Errors
+    /// Where it cannot be used with the settings in use.
+    pub(crate) async fn unpin(self: &Arc<Self>) -> Result<Arc<Current>, Error> {
+        self.choose(|before| Ok(before.shelf.with(of_file(&before.settings)?))).await
+    }
+
+    /// Lets another artifact decide under the settings in use: a configuration file that is bad by now, or reads
+    /// otherwise, has no say in it.
+    async fn choose(
+        self: &Arc<Self>,
+        shelf: impl FnOnce(&Current) -> Result<Shelf, Error> + Send + 'static,
+    ) -> Result<Arc<Current>, Error> {
+        let chosen = self.change(|_, before, config_version| {
+            let (settings, texts) = (before.settings.clone(), before.texts.clone());
+            let parts = Parts { settings, shelf: shelf(before)?, texts, config_version };
+            Ok((load(parts, Some(before), &BTreeMap::new())?, ()))
+        });
+        let (current, ()) = chosen.await?;
+        let (version, pinned) = (current.snapshot.version(), current.shelf.is_pinned());
+        tracing::info!(router_version = version, pinned, "the artifact that decides was chosen");
+        Ok(current)
+    }
+
+    fn applied(&self, current: &Current) {
+        if waits_for_a_start(&self.started_with, &current.settings) {
             tracing::warn!(
                 "changes under [server] and [state] wait for the next start; router, objective and targets are in use"
             );
@@ -171,7 +212,10 @@ impl Live {
     }
 }
 
-fn read(settings: &Settings, version: u64, before: &Current) -> Result<Current, Error> {
-    Limits::new(settings)?;
-    load(settings, version, Some(before), &BTreeMap::new())
+/// What would run with these settings; a pinned artifact goes on deciding, and the file's is not looked at.
+fn read(settings: Settings, config_version: u64, before: &Current) -> Result<Current, Error> {
+    Limits::new(&settings)?;
+    let shelf = if before.shelf.is_pinned() { before.shelf.clone() } else { before.shelf.with(of_file(&settings)?) };
+    let texts = before.texts.clone();
+    load(Parts { settings, shelf, texts, config_version }, Some(before), &BTreeMap::new())
 }

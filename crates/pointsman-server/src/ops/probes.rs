@@ -27,7 +27,7 @@ pub(crate) struct Ready<'a> {
     status: &'static str,
     /// `sha256:` and the identity of the artifact that decides.
     router_version: &'a str,
-    /// 1 at the start, one more with every reload.
+    /// 1 at the start, one more with every change of what runs.
     config_version: u64,
     /// `applied`, `refused` (what ran before still does; `GET /admin/v1/routers` says why), or null before the first.
     #[schema(value_type = Option<String>, required)]

@@ -37,7 +37,9 @@ const SHOWN: u32 = 25;
 pub(crate) struct Status {
     /// `sha256:` and the identity of the artifact that decides.
     router_version: String,
-    /// 1 at the start, one more with every reload.
+    /// Whether it does so whatever the file holds.
+    pinned: bool,
+    /// 1 at the start, one more with every change of what runs.
     config_version: u64,
     /// Seconds since the start.
     uptime_s: f64,
@@ -141,6 +143,7 @@ pub(crate) async fn status(State(live): State<Arc<Live>>) -> Result<Response, Er
     let sums = live.tally.sums();
     let status = Status {
         router_version: snapshot.version().to_owned(),
+        pinned: current.shelf.is_pinned(),
         config_version: snapshot.config_version(),
         uptime_s: live.started.elapsed().as_secs_f64(),
         draining: live.is_draining(),

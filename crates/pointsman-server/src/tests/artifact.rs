@@ -24,6 +24,11 @@ pub(super) enum Latencies {
 
 /// Bytes of the artifact's file.
 pub(super) fn bytes(latencies: Latencies) -> Vec<u8> {
+    trained_on(latencies, 0)
+}
+
+/// The same, trained on so many prompts: decisions are the same, identities are not.
+pub(super) fn trained_on(latencies: Latencies, n_prompts: usize) -> Vec<u8> {
     let (k, t, s) = (MODELS.len(), 2, SURFACE_SIGNALS);
     let x = s + t + 1;
     let known = latencies == Latencies::Known;
@@ -55,7 +60,7 @@ pub(super) fn bytes(latencies: Latencies) -> Vec<u8> {
         latency_curve: if known { vec![point(Some(1e6), 300.0, 0.9)] } else { Vec::new() },
         task_profiles: vec![TaskProfile { share: 0.5, weight: vec![1.0; k], score: vec![0.5; k] }; t],
         base: None,
-        provenance: Provenance::default(),
+        provenance: Provenance { n_prompts, ..Provenance::default() },
         tensors_sha256: String::new(),
     };
     let code_words = SURFACE_NAMES.iter().position(|name| *name == "ln_code_words").expect("a signal");

@@ -29,6 +29,14 @@ fn texts() {
             "if-match: the configuration is another one by now, see the header `etag`",
         ),
         (
+            Error::WrongArtifact { path: "r.safetensors".into(), expected: "4ac6".into(), got: "93ab".into() },
+            "artifact `r.safetensors`: expected sha256:4ac6, got sha256:93ab",
+        ),
+        (
+            Error::NoRouterVersion { version: "sha256:4ac6".into() },
+            "version: `sha256:4ac6` does not decide here and is not remembered; GET /admin/v1/routers lists those that are",
+        ),
+        (
             Error::NothingBefore { what: "configuration" },
             "nothing to go back to: no configuration before the one in use is remembered",
         ),

@@ -142,6 +142,11 @@ impl Error {
             Self::ConfigRefused(_) => other(StatusCode::UNPROCESSABLE_ENTITY, "invalid_config"),
             Self::PreconditionRequired => other(StatusCode::PRECONDITION_REQUIRED, "precondition_required"),
             Self::PreconditionFailed { .. } => other(StatusCode::PRECONDITION_FAILED, "precondition_failed"),
+            Self::NoRouterVersion { .. } => Class {
+                param: Some("version".to_owned()),
+                error_type: "not_found",
+                ..other(StatusCode::NOT_FOUND, "router_not_found")
+            },
             Self::NothingBefore { .. } => other(StatusCode::CONFLICT, "nothing_to_roll_back"),
             Self::NotFound => other(StatusCode::NOT_FOUND, "not_found"),
             Self::MethodNotAllowed => other(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
@@ -154,6 +159,7 @@ impl Error {
             Self::Router(_)
             | Self::State(_)
             | Self::NoRouter
+            | Self::WrongArtifact { .. }
             | Self::Config { .. }
             | Self::Alias { .. }
             | Self::BadTenant { .. }
