@@ -210,6 +210,8 @@ pub struct ServerSection {
     pub listen: Option<String>,
     /// Address of the admin plane, or `off`.
     pub admin_listen: Option<String>,
+    /// SHA-256 of each key of the admin plane, in hexadecimal.
+    pub admin_key_sha256: Vec<String>,
     /// Longest body of a request, in bytes.
     pub max_body_bytes: Option<usize>,
     /// Longest line of a batch, in bytes.
@@ -357,6 +359,7 @@ impl Config {
         if let Some(admin) = server.admin_listen {
             settings.admin_listen = (admin != "off").then_some(admin);
         }
+        settings.admin_key_sha256 = server.admin_key_sha256;
         set(&mut settings.listen, server.listen);
         set(&mut settings.max_body_bytes, server.max_body_bytes);
         set(&mut settings.max_line_bytes, server.max_line_bytes);
@@ -485,6 +488,7 @@ mod tests {
             [server]
             listen = "127.0.0.1:1"
             admin_listen = "off"
+            admin_key_sha256 = ["00"]
             max_body_bytes = 1
             max_line_bytes = 2
             max_messages = 3
@@ -503,6 +507,7 @@ mod tests {
         assert_eq!(config.log.format, Some(LogFormat::Json));
         let settings = config.into_settings().expect("valid");
         assert_eq!((settings.listen.as_str(), settings.admin_listen), ("127.0.0.1:1", None));
+        assert_eq!(settings.admin_key_sha256, ["00"]);
         assert_eq!((settings.max_body_bytes, settings.max_line_bytes), (1, 2));
         assert_eq!((settings.max_messages, settings.max_in_flight), (3, 4));
         assert_eq!(settings.read_timeout, Duration::from_millis(5));

@@ -87,6 +87,12 @@ pub enum Error {
         /// The operating system's word on it.
         source: std::io::Error,
     },
+    /// The admin plane would be open to everybody.
+    #[error("admin_listen: `{address}` is open to other machines, and no key is asked for there")]
+    OpenAdmin {
+        /// The address given.
+        address: String,
+    },
     /// A reload did not come to an end: our mistake.
     #[error("the reload did not come to an end")]
     ReloadLost,
@@ -153,6 +159,12 @@ pub enum Error {
     /// The request has no key that anybody knows.
     #[error("authorization: expected a key of this server as a bearer token")]
     Unauthorized,
+    /// A request of the admin plane has none of its keys.
+    #[error("authorization: expected a key of the admin plane, as a bearer token or as the password of any user")]
+    NotAdmin,
+    /// A page from elsewhere asks for a change.
+    #[error("origin: a page from elsewhere changes nothing here")]
+    CrossSite,
     /// The tenant asked more often than it may.
     #[error("too many requests: the next one is taken in {retry_after} s")]
     RateLimited {
@@ -346,6 +358,10 @@ impl Error {
             Self::Router(error) => error.hint(),
             Self::ConfigRefused(error) => error.hint(),
             Self::Listen { .. } => Some("give a free address as host:port; port 0 takes any free port"),
+            Self::OpenAdmin { .. } => Some(
+                "bind it to 127.0.0.1, or make a key, KEY=pm-$(openssl rand -hex 32), and name its digest, \
+                 printf %s \"$KEY\" | sha256sum, in [server] admin_key_sha256",
+            ),
             Self::NoTargets => Some("name one in the configuration: [[targets]] with name, model and base_url"),
             Self::NoState => Some("name a file in the configuration: [state] with path"),
             Self::WrongArtifact { .. } => {

@@ -39,6 +39,7 @@
 //! | `live` | the snapshot of the moment and its replacement, requests in flight |
 //! | [`config`], `settings` | what an operator may set: the file, and its validated form |
 //! | `source` | where settings come from, and how the file is replaced |
+//! | `admins`, `tenants` | who may use either plane |
 //! | `explain` | decisions under a configuration, without a network |
 //! | `metrics` | what is counted and timed |
 //! | `error` | everything that can go wrong |
@@ -46,6 +47,7 @@
 //! `data::forwarded` is where they meet: a plan of `routing`, the order of `targets`, calls of `upstream`.
 #![forbid(unsafe_code)]
 
+mod admins;
 pub mod config;
 mod data;
 mod error;

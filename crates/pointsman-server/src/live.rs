@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use arc_swap::ArcSwap;
 use tokio::sync::{Mutex, Semaphore};
 
+use crate::admins::Admins;
 use crate::error::Error;
 use crate::metrics::{DecisionCells, Metrics};
 use crate::net::ids::Ids;
@@ -35,6 +36,8 @@ pub(crate) struct Current {
     pub(crate) targets: Targets,
     /// Who may ask.
     pub(crate) tenants: Tenants,
+    /// Who may administer.
+    pub(crate) admins: Admins,
     /// The operator's rules.
     pub(crate) policies: Policies,
     /// What it was made from.
@@ -189,24 +192,16 @@ fn load(parts: Parts, before: Option<&Current>, spent: &BTreeMap<String, f64>) -
     let models = [router.models(), targets.others()].concat();
     let tenants = Tenants::new(&settings.tenants, &models, before.map(|before| &before.tenants), spent, now_us())?;
     let policies = Policies::new(&settings.policies, &models)?;
+    let admins = Admins::new(&settings.admin_key_sha256)?;
+    settings.admin_listen.as_deref().map_or(Ok(()), |address| admins.may_listen(address))?;
     let cells = DecisionCells::new(router.models().len());
-    Ok(Current { snapshot, targets, tenants, policies, settings, shelf, texts, cells })
+    Ok(Current { snapshot, targets, tenants, admins, policies, settings, shelf, texts, cells })
 }
 
 /// Whether something changed beside what a reload takes into use.
 fn waits_for_a_start(started_with: &Settings, now: &Settings) -> bool {
-    let Settings { router, router_sha256, objective, targets, health, hedge_after, aliases, tenants, policies, .. } = now.clone();
-    let taken = Settings {
-        router,
-        router_sha256,
-        objective,
-        targets,
-        health,
-        hedge_after,
-        aliases,
-        tenants,
-        policies,
-        ..started_with.clone()
-    };
-    taken != *now
+    let Settings { router, router_sha256, objective, targets, health, hedge_after, aliases, .. } = now.clone();
+    let Settings { tenants, policies, admin_key_sha256, .. } = now.clone();
+    let used = Settings { router, router_sha256, objective, targets, health, ..started_with.clone() };
+    Settings { hedge_after, aliases, tenants, policies, admin_key_sha256, ..used } != *now
 }

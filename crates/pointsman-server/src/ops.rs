@@ -12,16 +12,20 @@ pub(crate) mod status;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::HeaderValue;
+use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
+use crate::admins::is_cross_site;
 use crate::error::Error;
 use crate::live::Live;
 
 /// All endpoints of the admin plane.
 pub(crate) fn endpoints(live: Arc<Live>) -> Router {
     Router::new()
-        .route("/health", get(probes::health))
-        .route("/ready", get(probes::ready))
         .route("/metrics", get(metrics::metrics))
         .route("/openapi.json", get(openapi::admin))
         .route("/admin/v1/decisions", get(decisions::latest))
@@ -38,7 +42,25 @@ pub(crate) fn endpoints(live: Arc<Live>) -> Router {
         .route("/admin/v1/routers/pin", post(routers::pin))
         .route("/admin/v1/routers/rollback", post(routers::rollback))
         .route("/admin/v1/routers/unpin", post(routers::unpin))
+        .route_layer(from_fn_with_state(Arc::clone(&live), admit))
+        .route("/health", get(probes::health))
+        .route("/ready", get(probes::ready))
         .fallback(async || Error::NotFound)
         .method_not_allowed_fallback(async || Error::MethodNotAllowed)
         .with_state(live)
+}
+
+/// Lets a request through to the endpoints above if it has a key of theirs. What they answer is of the moment, and
+/// nothing but what it says it is.
+async fn admit(State(live): State<Arc<Live>>, request: Request, next: Next) -> Response {
+    let mut response = if !live.current().admins.admit(request.headers()) {
+        Error::NotAdmin.into_response()
+    } else if is_cross_site(request.method(), request.headers()) {
+        Error::CrossSite.into_response()
+    } else {
+        next.run(request).await
+    };
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
 }

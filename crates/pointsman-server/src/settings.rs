@@ -44,6 +44,9 @@ pub struct Settings {
     pub listen: String,
     /// Address of the admin plane; `None`: there is none, and no metrics. Default: `127.0.0.1:8081`.
     pub admin_listen: Option<String>,
+    /// SHA-256 of each key of the admin plane, 64 hexadecimal digits. Default: none, and `admin_listen` has to be on the
+    /// loopback.
+    pub admin_key_sha256: Vec<String>,
     /// Longest body of a request in bytes, at least 1. Default: 10 MiB.
     pub max_body_bytes: usize,
     /// Longest line of a batch in bytes, at least 1. Default: 1 MiB.
@@ -77,6 +80,7 @@ impl Settings {
             state: None,
             listen: "127.0.0.1:8080".into(),
             admin_listen: Some("127.0.0.1:8081".into()),
+            admin_key_sha256: Vec::new(),
             max_body_bytes: 10 << 20,
             max_line_bytes: 1 << 20,
             max_messages: 10_000,

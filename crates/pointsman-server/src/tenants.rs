@@ -191,7 +191,7 @@ impl Tenants {
 
     /// Lets a request of a tenant in by its headers, or not. The error of a tenant that asks too often comes with its name.
     pub(crate) fn admit(&self, headers: &HeaderMap, now: Instant) -> Result<Admitted, (Error, Option<&str>)> {
-        let tenant = key(headers).and_then(|key| self.by_key.get(&<[u8; 32]>::from(Sha256::digest(key))));
+        let tenant = bearer(headers).and_then(|key| self.by_key.get(&<[u8; 32]>::from(Sha256::digest(key))));
         let Some(tenant) = tenant.map(|position| &self.all[*position]) else { return Err((Error::Unauthorized, None)) };
         // Nothing is left half changed by a panic.
         let taken = tenant.bucket.as_ref().map(|b| b.lock().unwrap_or_else(PoisonError::into_inner).take(1, now));
@@ -226,14 +226,15 @@ impl Quota {
 }
 
 /// The bearer token of a request.
-fn key(headers: &HeaderMap) -> Option<&[u8]> {
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     let value = headers.get(AUTHORIZATION)?.as_bytes();
     let (scheme, key) = value.split_at_checked("bearer ".len())?;
     let key = key.trim_ascii();
     (scheme.eq_ignore_ascii_case(b"bearer ") && (1..=LONGEST_KEY).contains(&key.len())).then_some(key)
 }
 
-fn digest_of(text: &str) -> Option<[u8; 32]> {
+/// The digest that a text of 64 hexadecimal digits stands for.
+pub(crate) fn digest_of(text: &str) -> Option<[u8; 32]> {
     let digits: Vec<u8> =
         text.chars().map(|c| c.to_digit(16).and_then(|d| u8::try_from(d).ok())).collect::<Option<_>>()?;
     let bytes: Vec<u8> = digits.chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect();

@@ -1,5 +1,6 @@
 //! The server over real sockets on the loopback.
 
+mod admins;
 mod artifact;
 mod balance;
 mod batches;

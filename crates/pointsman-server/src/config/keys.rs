@@ -11,6 +11,7 @@ const SECTIONS: [(&str, &[&str]); 10] = [
         &[
             "listen",
             "admin_listen",
+            "admin_key_sha256",
             "max_body_bytes",
             "max_line_bytes",
             "max_messages",

@@ -32,7 +32,7 @@ impl Live {
     pub(crate) async fn reload(self: &Arc<Self>) -> Result<Arc<Current>, Error> {
         let reloaded = self.change(|live, before, version| {
             let (settings, text) = live.source.read()?;
-            let mut current = read(settings, version, before)?;
+            let mut current = live.read(settings, version, before)?;
             if let Some(text) = text {
                 current.texts = before.texts.with(text, version, Origin::Reload, now_us());
             }
@@ -113,8 +113,21 @@ impl Live {
 
     /// What would run with this text in the file.
     fn configured(&self, text: &str, before: &Current, version: u64) -> Result<Current, Error> {
-        let configured = self.source.file()?.settings(text).and_then(|settings| read(settings, version, before));
+        let configured = self.source.file()?.settings(text).and_then(|settings| self.read(settings, version, before));
         configured.map_err(|error| Error::ConfigRefused(Box::new(error)))
+    }
+
+    /// What would run with these settings; a pinned artifact goes on deciding, and the file's is not looked at.
+    fn read(&self, settings: Settings, config_version: u64, before: &Current) -> Result<Current, Error> {
+        Limits::new(&settings)?;
+        let shelf =
+            if before.shelf.is_pinned() { before.shelf.clone() } else { before.shelf.with(of_file(&settings)?) };
+        let texts = before.texts.clone();
+        let current = load(Parts { settings, shelf, texts, config_version }, Some(before), &BTreeMap::new())?;
+        // The address waits for a start, the keys do not: the last one of an open plane stays.
+        let listening = self.started_with.admin_listen.as_deref();
+        listening.map_or(Ok(()), |address| current.admins.may_listen(address))?;
+        Ok(current)
     }
 
     /// Lets an artifact that decides or did so decide, from now on and through reloads.
@@ -210,12 +223,4 @@ impl Live {
         });
         working.await.unwrap_or(Err(Error::ReloadLost))
     }
-}
-
-/// What would run with these settings; a pinned artifact goes on deciding, and the file's is not looked at.
-fn read(settings: Settings, config_version: u64, before: &Current) -> Result<Current, Error> {
-    Limits::new(&settings)?;
-    let shelf = if before.shelf.is_pinned() { before.shelf.clone() } else { before.shelf.with(of_file(&settings)?) };
-    let texts = before.texts.clone();
-    load(Parts { settings, shelf, texts, config_version }, Some(before), &BTreeMap::new())
 }

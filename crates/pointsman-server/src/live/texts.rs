@@ -10,7 +10,7 @@ const MOST: usize = 16;
 
 /// Sections that are read at the start alone, and the keys of these that are not.
 const AT_START: [&str; 3] = ["server", "log", "state"];
-const AT_ONCE: [&str; 0] = [];
+const AT_ONCE: [&str; 1] = ["server.admin_key_sha256"];
 
 /// How a text came into use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]

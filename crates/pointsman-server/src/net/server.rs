@@ -39,7 +39,8 @@ impl Server {
     ///
     /// # Errors
     /// Those of `source`; [`Error::BadSetting`] for a limit outside its domain, [`Error::Router`] for an artifact that
-    /// cannot be used or an objective that it cannot serve.
+    /// cannot be used or an objective that it cannot serve, [`Error::OpenAdmin`] for an admin plane that other machines
+    /// reach without a key.
     pub fn open(source: impl Into<Source>) -> Result<Self, Error> {
         let (live, settings) = Live::open(source)?;
         Ok(Self { live: Arc::new(live), settings })
@@ -48,7 +49,7 @@ impl Server {
     /// Opens the listening sockets; from here on clients can connect, and wait for [`Listening::serve`].
     ///
     /// # Errors
-    /// [`Error::Listen`] where an address is malformed, taken or forbidden.
+    /// [`Error::Listen`] where an address is malformed, taken or forbidden; [`Error::OpenAdmin`] as in [`Self::open`].
     pub async fn bind(self) -> Result<Listening, Error> {
         let data = Plane::bind(
             &self.settings.listen,
@@ -59,7 +60,10 @@ impl Server {
             None => None,
             Some(address) => {
                 let guarded = Guarded::new(ops::endpoints(Arc::clone(&self.live)), Arc::clone(&self.live));
-                Some(Plane::bind(address, guarded).await?)
+                let plane = Plane::bind(address, guarded).await?;
+                // A name may stand for another address than it did when the settings were read.
+                self.live.current().admins.may_listen(&plane.address.to_string())?;
+                Some(plane)
             }
         };
         Ok(Listening { data, admin, live: self.live })
@@ -171,7 +175,10 @@ impl Listening {
             "serving"
         );
         if let Some(admin) = admin.as_ref().filter(|admin| !admin.address.ip().is_loopback()) {
-            tracing::warn!(admin_listen = admin.address.to_string(), "the admin plane is open to other machines");
+            tracing::warn!(
+                admin_listen = admin.address.to_string(),
+                "the admin plane is open to other machines; its keys travel as they are unless TLS ends in front of it"
+            );
         }
         if admin.is_none() {
             tracing::warn!("the admin plane is off: there are no metrics, and only a signal reloads");

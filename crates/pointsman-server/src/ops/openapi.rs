@@ -85,8 +85,36 @@ pub(crate) async fn data(State(live): State<Arc<Live>>) -> Response {
 }
 
 /// The admin plane's document.
-pub(crate) async fn admin() -> Response {
-    Json(json(&AdminPlane::openapi())).into_response()
+pub(crate) async fn admin(State(live): State<Arc<Live>>) -> Response {
+    let mut document = json(&AdminPlane::openapi());
+    ask_for_keys(&mut document, live.current().admins.is_empty());
+    Json(document).into_response()
+}
+
+/// Says of every endpoint but the probes that it may ask for a key, and whether it does.
+fn ask_for_keys(document: &mut Value, everyone_may: bool) {
+    document["components"]["securitySchemes"] =
+        json!({ "bearer": { "type": "http", "scheme": "bearer" }, "basic": { "type": "http", "scheme": "basic" } });
+    let refusal = |description: &str| {
+        json!({
+            "description": description,
+            "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Refusal" } } },
+        })
+    };
+    let mut ways = vec![json!({ "bearer": [] }), json!({ "basic": [] })];
+    if everyone_may {
+        ways.insert(0, json!({}));
+    }
+    let paths = document["paths"].as_object_mut().expect("there are paths");
+    for (_, operations) in paths.iter_mut().filter(|(path, _)| *path != "/health" && *path != "/ready") {
+        for (method, operation) in operations.as_object_mut().expect("operations by method") {
+            operation["security"] = json!(ways);
+            operation["responses"]["401"] = refusal("No key of the admin plane, where it has some");
+            if method != "get" {
+                operation["responses"]["403"] = refusal("A page from elsewhere asks for it");
+            }
+        }
+    }
 }
 
 fn json(document: &utoipa::openapi::OpenApi) -> Value {

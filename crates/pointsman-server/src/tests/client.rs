@@ -47,7 +47,7 @@ impl Running {
         Self::open(folder, move || Ok(settings.clone()))
     }
 
-    /// A server with a configuration file of this text, which says nothing of addresses or state.
+    /// A server with a configuration file of this text, on free ports of the loopback and without state.
     pub(super) fn configured(text: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         std::fs::write(folder.path().join(ROUTER), bytes(Latencies::Known)).expect("the folder is writable");
@@ -55,6 +55,7 @@ impl Running {
         std::fs::write(&path, text).expect("the folder is writable");
         let settle = |config: Config| {
             let Settings { listen, admin_listen, .. } = loopback();
+            let admin_listen = config.server.admin_listen.clone().or(admin_listen);
             Ok(Settings { listen, admin_listen, state: None, ..config.into_settings()? })
         };
         Self::open(folder, ConfigFile::new(path, settle))
@@ -224,8 +225,12 @@ impl Reply {
     }
 
     pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers(name).first().copied()
+    }
+
+    pub(super) fn headers(&self, name: &str) -> Vec<&str> {
         let lines = self.head.lines().filter_map(|line| line.split_once(": "));
-        lines.filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value).next()
+        lines.filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value).collect()
     }
 
     pub(super) fn json(&self) -> Value {

@@ -6,9 +6,8 @@ use axum::response::IntoResponse;
 use crate::Error;
 
 #[test]
-fn texts() {
+fn texts_for_operators() {
     let io = || std::io::Error::other("cause");
-    let json = || serde_json::from_str::<u8>("x").expect_err("not a number");
     for (error, text) in [
         (Error::Router(pointsman::Error::EmptyPool), "the router cannot be served"),
         (Error::NoRouter, "router: expected the path of an artifact, got none"),
@@ -45,7 +44,26 @@ fn texts() {
             "settings: `read_timeout_ms` expected a time above 0, got 0",
         ),
         (Error::Listen { address: "here:80".into(), source: io() }, "listen: `here:80` cannot be bound"),
+        (
+            Error::OpenAdmin { address: "0.0.0.0:8081".into() },
+            "admin_listen: `0.0.0.0:8081` is open to other machines, and no key is asked for there",
+        ),
+        (
+            Error::NotAdmin,
+            "authorization: expected a key of the admin plane, as a bearer token or as the password of any user",
+        ),
+        (Error::CrossSite, "origin: a page from elsewhere changes nothing here"),
         (Error::ReloadLost, "the reload did not come to an end"),
+    ] {
+        assert_eq!(error.to_string(), text);
+    }
+}
+
+#[test]
+fn texts_for_clients() {
+    let io = || std::io::Error::other("cause");
+    let json = || serde_json::from_str::<u8>("x").expect_err("not a number");
+    for (error, text) in [
         (
             Error::InvalidJson { line: 1, column: 2, source: json() },
             "body: expected JSON, at most 127 levels deep; it stops being that at line 1, column 2",

@@ -108,6 +108,8 @@ impl Error {
                 Class { error_type: "not_found", ..other(StatusCode::NOT_FOUND, "constraint_filtered") }
             }
             Self::Unauthorized => other(StatusCode::UNAUTHORIZED, "invalid_api_key"),
+            Self::NotAdmin => other(StatusCode::UNAUTHORIZED, "invalid_admin_key"),
+            Self::CrossSite => other(StatusCode::FORBIDDEN, "cross_site"),
             Self::RateLimited { .. } => other(StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded"),
             Self::PolicyRefused { .. } => other(StatusCode::FORBIDDEN, "policy_refused"),
             Self::BudgetExceeded { .. } => other(StatusCode::PAYMENT_REQUIRED, "budget_exceeded"),
@@ -168,6 +170,7 @@ impl Error {
             | Self::BadTarget { .. }
             | Self::Certificates(_)
             | Self::Listen { .. }
+            | Self::OpenAdmin { .. }
             | Self::ReloadLost
             | Self::Answer(_)
             | Self::Panicked => other(StatusCode::INTERNAL_SERVER_ERROR, "internal_error"),
@@ -232,6 +235,10 @@ impl IntoResponse for Error {
         }
         if response.status() == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            if matches!(self, Self::NotAdmin) {
+                // Browsers ask for a password, so that people can open the page.
+                response.headers_mut().append(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"pointsman\""));
+            }
         }
         response
     }
