@@ -178,7 +178,7 @@ impl Live {
     fn applied(&self, current: &Current) {
         if waits_for_a_start(&self.started_with, &current.settings) {
             tracing::warn!(
-                "changes under [server] and [state] wait for the next start; router, objective and targets are in use"
+                "changes under [server], [sessions] and [state] wait for the next start; router, objective and targets are in use"
             );
         }
         self.last_reload.store(Arc::new(LastReload::Applied));

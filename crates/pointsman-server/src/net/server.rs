@@ -19,8 +19,8 @@ use super::patient::Patient;
 use crate::error::Error;
 use crate::live::Live;
 use crate::settings::Settings;
-use crate::upstream::watch::watch;
 use crate::source::Source;
+use crate::upstream::watch::watch;
 use crate::{data, ops};
 
 /// Pause after the system refused a connection for want of resources, so that the refusals do not eat the rest.
