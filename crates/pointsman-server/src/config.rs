@@ -16,6 +16,7 @@ use crate::settings::Settings;
 use crate::state::StateSettings;
 use crate::targets::settings::{HealthSettings, TargetPrice, TargetSettings, Timeouts};
 use crate::tenants::TenantSettings;
+use crate::traces::{TraceProtocol, TraceSettings};
 
 /// Where state is kept unless the configuration says otherwise, beside it.
 const STATE_FILE: &str = "pointsman.db";
@@ -48,6 +49,8 @@ pub struct Config {
     pub sessions: SessionsSection,
     /// Where decisions and feedback are kept.
     pub state: StateSection,
+    /// Where traces go.
+    pub traces: Option<TracesSection>,
     /// Rules, the first that holds counts.
     pub policies: Vec<PolicySection>,
 }
@@ -126,6 +129,23 @@ pub struct StateSection {
     pub retention_days: Option<u32>,
     /// Decisions that are kept; 0: no limit.
     pub most_decisions: Option<u64>,
+}
+
+/// `[traces]`; for domains and defaults see [`TraceSettings`].
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TracesSection {
+    /// Address of the collector.
+    pub endpoint: String,
+    /// How it is spoken to.
+    pub protocol: Option<TraceProtocol>,
+    /// Share of requests that are traced.
+    pub sample: Option<f64>,
+    /// The server's name.
+    pub service_name: Option<String>,
+    /// Names of environment variables that hold the values of headers.
+    #[serde(default)]
+    pub headers_env: BTreeMap<String, String>,
 }
 
 /// One of `[[tenants]]`; for domains and defaults see [`TenantSettings`].
@@ -342,7 +362,8 @@ impl Config {
     /// # Errors
     /// [`Error::NoRouter`] without a path, [`Error::Router`] for an objective that does not exist.
     pub fn into_settings(self) -> Result<Settings, Error> {
-        let Self { server, router, log, targets, health, hedging, aliases, tenants, sessions, state, policies } = self;
+        let Self { server, router, log, targets, health, hedging, aliases, tenants, sessions, state, traces, policies } =
+            self;
         let mut settings = Settings::new(router.path.ok_or(Error::NoRouter)?);
         if let Some(objective) = router.objective {
             settings.objective = objective.into_objective()?;
@@ -353,6 +374,7 @@ impl Config {
         settings.sessions = sessions.into_settings();
         settings.health = health.into_settings();
         settings.hedge_after = hedging.after_ms.filter(|after| *after > 0).map(Duration::from_millis);
+        settings.traces = traces.map(TracesSection::into_settings).transpose()?;
         settings.aliases = aliases;
         settings.tenants = tenants.into_iter().map(TenantSection::into_settings).collect();
         settings.targets = targets.into_iter().map(TargetSection::into_settings).collect::<Result<_, _>>()?;
@@ -424,6 +446,24 @@ impl StateSection {
         set(&mut settings.most_decisions, self.most_decisions);
         settings.stores_prompts = stores_prompts;
         Some(settings)
+    }
+}
+
+impl TracesSection {
+    fn into_settings(self) -> Result<TraceSettings, Error> {
+        let Self { endpoint, protocol, sample, service_name, headers_env } = self;
+        let mut settings = TraceSettings { protocol, ..TraceSettings::new(endpoint) };
+        set(&mut settings.sample, sample);
+        set(&mut settings.service_name, service_name);
+        for (name, variable) in headers_env {
+            let value = std::env::var(&variable).map_err(|_| Error::BadSetting {
+                field: "traces.headers_env",
+                expected: "names of environment variables that are set",
+                got: variable,
+            })?;
+            settings.headers.insert(name, value);
+        }
+        Ok(settings)
     }
 }
 
@@ -502,6 +542,12 @@ mod tests {
             [log]
             format = "json"
             level = "debug"
+            [traces]
+            endpoint = "http://localhost:4318"
+            protocol = "grpc"
+            sample = 0.25
+            service_name = "gate"
+            headers_env = { "x-package" = "CARGO_PKG_NAME" }
         "#;
         let config = Config::parse(text, Path::new("p.toml")).expect("every key is known");
         assert_eq!(config.log.format, Some(LogFormat::Json));
@@ -514,6 +560,23 @@ mod tests {
         assert_eq!(settings.drain_timeout, Duration::from_millis(6));
         assert_eq!(settings.router_sha256.as_deref(), Some("00"));
         assert_eq!(settings.objective, Objective::Lambda(0.5));
+        let traces = settings.traces.expect("given");
+        assert_eq!((traces.endpoint.as_str(), traces.service_name.as_str()), ("http://localhost:4318", "gate"));
+        assert_eq!((traces.protocol, traces.sample), (Some(TraceProtocol::Grpc), 0.25));
+        assert_eq!(traces.headers["x-package"], "pointsman-server");
+    }
+
+    #[test]
+    fn traces_need_an_address_and_the_headers_that_are_named() {
+        assert!(refusal("[traces]\nsample = 1.0\n").contains("missing field `endpoint`"));
+        assert!(refusal("[traces]\nendpoint = \"http://a\"\nsampel = 1.0\n").contains("line 3: unknown key `sampel`"));
+        let unset =
+            "[router]\npath = \"r\"\n[traces]\nendpoint = \"http://a\"\nheaders_env = { a = \"NOT_SET_ANYWHERE\" }\n";
+        let error = Config::parse(unset, Path::new("p.toml")).and_then(Config::into_settings).expect_err("refused");
+        assert_eq!(
+            error.to_string(),
+            "settings: `traces.headers_env` expected names of environment variables that are set, got NOT_SET_ANYWHERE"
+        );
     }
 
     #[test]

@@ -15,6 +15,9 @@ pub enum Error {
     /// State cannot be kept.
     #[error("state cannot be kept")]
     State(#[from] pointsman_ledger::Error),
+    /// Traces cannot be exported.
+    #[error("traces cannot be exported")]
+    Traces(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// Neither flag nor configuration names the artifact's file.
     #[error("router: expected the path of an artifact, got none")]
     NoRouter,

@@ -17,7 +17,7 @@ impl Explainer {
     /// # Errors
     /// As [`Server::open`](crate::Server::open).
     pub fn open(settings: Settings) -> Result<Self, Error> {
-        let settings = Settings { state: None, admin_listen: None, ..settings };
+        let settings = Settings { state: None, admin_listen: None, traces: None, ..settings };
         let (live, _) = Live::open(Box::new(move || Ok(settings.clone())))?;
         Ok(Self(live))
     }

@@ -36,6 +36,7 @@
 //! | `upstream` | calls to targets: one request, one answer or why there is none |
 //! | `state` | decisions, what came of them, and feedback, on file |
 //! | `tally` | what the decisions since the start came to |
+//! | `traces` | spans of requests and calls, on their way to a collector |
 //! | `live` | the snapshot of the moment and its replacement, requests in flight |
 //! | [`config`], `settings` | what an operator may set: the file, and its validated form |
 //! | `source` | where settings come from, and how the file is replaced |
@@ -66,6 +67,7 @@ mod targets;
 mod tenants;
 #[cfg(test)]
 mod tests;
+mod traces;
 mod upstream;
 mod wire;
 
@@ -80,3 +82,4 @@ pub use source::{ConfigFile, Source};
 pub use state::StateSettings;
 pub use targets::settings::{HealthSettings, TargetPrice, TargetSettings, Timeouts};
 pub use tenants::TenantSettings;
+pub use traces::{TraceProtocol, TraceSettings};

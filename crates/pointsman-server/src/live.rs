@@ -25,6 +25,7 @@ use crate::state::{State, now_us};
 use crate::tally::Tally;
 use crate::targets::Targets;
 use crate::tenants::Tenants;
+use crate::traces::{Collector, Traces};
 use shelf::{Shelf, of_file};
 use texts::{Origin, Texts};
 
@@ -47,6 +48,14 @@ pub(crate) struct Current {
     /// What it was read from, where that is a file, and what was before.
     pub(crate) texts: Texts,
     pub(crate) cells: DecisionCells,
+}
+
+impl Current {
+    /// The name of a model, be it the router's or not.
+    pub(crate) fn name(&self, model_idx: usize) -> &str {
+        let models = self.snapshot.router().models();
+        models.get(model_idx).unwrap_or_else(|| &self.targets.others()[model_idx - models.len()])
+    }
 }
 
 /// How the last reload ended.
@@ -79,6 +88,8 @@ pub(crate) struct Live {
     /// Decisions and feedback, where they are kept.
     pub(crate) state: Option<State>,
     pub(crate) tally: Tally,
+    /// Spans, where they are exported.
+    pub(crate) traces: Option<Traces>,
     /// When the process began to serve.
     pub(crate) started: std::time::Instant,
     in_flight: AtomicUsize,
@@ -108,6 +119,8 @@ impl Live {
         let current = load(parts, None, &spent)?;
         let metrics = Metrics::new();
         metrics.router(current.snapshot.version());
+        let traces =
+            collector(&settings)?.map(|collector| Traces::start(collector, metrics.spans_lost())).transpose()?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let live = Self {
             current: ArcSwap::from_pointee(current),
@@ -123,6 +136,7 @@ impl Live {
             sessions: Sessions::new(settings.sessions),
             state,
             tally: Tally::default(),
+            traces,
             started: std::time::Instant::now(),
             in_flight: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
@@ -196,6 +210,11 @@ fn load(parts: Parts, before: Option<&Current>, spent: &BTreeMap<String, f64>) -
     settings.admin_listen.as_deref().map_or(Ok(()), |address| admins.may_listen(address))?;
     let cells = DecisionCells::new(router.models().len());
     Ok(Current { snapshot, targets, tenants, admins, policies, settings, shelf, texts, cells })
+}
+
+/// Where traces go, if anywhere.
+fn collector(settings: &Settings) -> Result<Option<Collector>, Error> {
+    settings.traces.as_ref().map(Collector::new).transpose()
 }
 
 /// Whether something changed beside what a reload takes into use.

@@ -104,6 +104,17 @@ impl Route {
         }
     }
 
+    /// The protocol of a request that is carried out.
+    pub(crate) fn protocol(self) -> Option<Protocol> {
+        match self {
+            Self::Chat => Some(Protocol::Chat),
+            Self::Responses => Some(Protocol::Responses),
+            Self::Messages => Some(Protocol::Messages),
+            Self::Embeddings => Some(Protocol::Embeddings),
+            _ => None,
+        }
+    }
+
     fn label(self) -> &'static str {
         match self {
             Self::Decision => "route",
@@ -238,6 +249,7 @@ pub(crate) struct Metrics {
     fallbacks: Family<FallbackLabels, Counter>,
     standings: Family<StandingLabels, Gauge>,
     overhead: Histogram,
+    spans_lost: Counter,
     budgets: Family<TenantLabel, Gauge<f64, AtomicU64>>,
 }
 
@@ -275,6 +287,7 @@ impl Metrics {
         let fallbacks = Family::default();
         let standings = Family::default();
         let overhead = Histogram::new(OVERHEAD_SECONDS);
+        let spans_lost = Counter::default();
         registry.register("decision_duration_seconds", "Time of a decision's stages", stages.clone());
         registry.register("request_duration_seconds", "Time from a request's head to its answer's", durations.clone());
         registry.register("requests", "Requests by route and outcome", requests.clone());
@@ -293,6 +306,7 @@ impl Metrics {
         registry.register("panics", "Requests that met a bug", panics.clone());
         registry.register("budget_remaining_usd", "What a tenant may still spend today", budgets.clone());
         registry.register("ledger_lost", "Rows that could not be kept", ledger_lost.clone());
+        registry.register("spans_lost", "Spans that did not reach the collector", spans_lost.clone());
         let cell = |route: Route| RequestCell {
             outcomes: Outcome::ALL
                 .map(|outcome| {
@@ -322,6 +336,7 @@ impl Metrics {
             fallbacks,
             standings,
             overhead,
+            spans_lost,
             budgets,
         };
         for result in ["applied", "refused"] {
@@ -430,6 +445,11 @@ impl Metrics {
     /// The histograms of a model's answers to one kind of request.
     pub(crate) fn answers(&self, protocol: Protocol, model: &str) -> Answers {
         self.gen_ai.answers(protocol, model)
+    }
+
+    /// Counts spans that do not reach the collector.
+    pub(crate) fn spans_lost(&self) -> Counter {
+        self.spans_lost.clone()
     }
 
     pub(crate) fn panic(&self) {

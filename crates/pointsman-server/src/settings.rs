@@ -12,6 +12,7 @@ use crate::routing::sessions::SessionSettings;
 use crate::state::StateSettings;
 use crate::targets::settings::{HealthSettings, TargetSettings};
 use crate::tenants::TenantSettings;
+use crate::traces::TraceSettings;
 
 /// Settings as given; [`Server::open`](crate::Server::open) validates them.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,6 +41,8 @@ pub struct Settings {
     pub sessions: SessionSettings,
     /// Where decisions and feedback are kept. Default: nowhere, and feedback is refused.
     pub state: Option<StateSettings>,
+    /// Where traces go. Default: nowhere, and none are made.
+    pub traces: Option<TraceSettings>,
     /// Address of the data plane, `host:port`; port 0 takes any free one. Default: `127.0.0.1:8080`.
     pub listen: String,
     /// Address of the admin plane; `None`: there is none, and no metrics. Default: `127.0.0.1:8081`.
@@ -78,6 +81,7 @@ impl Settings {
             policies: Vec::new(),
             sessions: SessionSettings::default(),
             state: None,
+            traces: None,
             listen: "127.0.0.1:8080".into(),
             admin_listen: Some("127.0.0.1:8081".into()),
             admin_key_sha256: Vec::new(),

@@ -5,7 +5,7 @@ use toml::de::{DeTable, DeValue};
 use crate::nearest::nearest;
 
 /// Sections and their keys.
-const SECTIONS: [(&str, &[&str]); 10] = [
+const SECTIONS: [(&str, &[&str]); 11] = [
     (
         "server",
         &[
@@ -26,6 +26,7 @@ const SECTIONS: [(&str, &[&str]); 10] = [
     ("hedging", &["after_ms"]),
     ("sessions", &["stick", "idle_s", "most"]),
     ("state", &["path", "retention_days", "most_decisions"]),
+    ("traces", &["endpoint", "protocol", "sample", "service_name", "headers_env"]),
     ("policies", &["name", "when", "allow", "deny", "objective", "refuse"]),
     ("tenants", &["name", "key_sha256", "models", "requests_per_minute", "tokens_per_minute", "budget_usd_per_day"]),
     (

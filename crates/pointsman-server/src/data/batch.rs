@@ -25,6 +25,7 @@ use crate::error::Error;
 use crate::live::{Current, InFlight, Live};
 use crate::net::lines::{Line, Lines};
 use crate::net::stream;
+use crate::traces::Trace;
 use crate::wire::answer::Answer;
 use crate::wire::headers::{CONFIG_VERSION, Hints, ROUTER_VERSION};
 use crate::wire::query::{Query, id_of};
@@ -95,12 +96,10 @@ pub(crate) enum BatchAnswer {
 pub(crate) async fn batch(State(live): State<Arc<Live>>, request: Request) -> Result<Response, Error> {
     let in_flight = live.enter()?;
     let (head, body) = request.into_parts();
-    let batch = Arc::new(Batch {
-        hints: Hints { has_session: false, ..Hints::new(&head)? },
-        current: live.current(),
-        live,
-        _in_flight: in_flight,
-    });
+    let mut hints = Hints { has_session: false, ..Hints::new(&head, live.traces.as_ref())? };
+    // The span is of all lines and waits for the last one; no line's decision stands in it.
+    let trace = hints.trace.take();
+    let batch = Arc::new(Batch { hints, current: live.current(), live, _in_flight: in_flight, _trace: trace });
     let limits = batch.live.limits;
     let lines = Lines::new(body, limits.max_line_bytes, limits.read_timeout);
     let (jobs, results) = mpsc::channel(PIECES_AHEAD);
@@ -119,6 +118,7 @@ struct Batch {
     current: Arc<Current>,
     hints: Hints,
     _in_flight: InFlight,
+    _trace: Option<Trace>,
 }
 
 impl Batch {

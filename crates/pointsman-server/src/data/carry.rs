@@ -13,6 +13,7 @@ use crate::routing::retries::{ROUNDS, wait};
 use crate::targets::Target;
 use crate::targets::health::Report;
 use crate::targets::wish::Wish;
+use crate::traces::{Attempt, Trace};
 use crate::upstream::{self, Answer, Call, Deadlines, Failure};
 use crate::wire::forward::Forward;
 
@@ -30,6 +31,7 @@ pub(super) struct Carrier<'r> {
     pub(super) headers: HeaderMap,
     /// When the client wants to have its answer.
     pub(super) timeout: Option<Instant>,
+    pub(super) trace: Option<&'r Trace>,
 }
 
 /// An answer and whose it is.
@@ -38,7 +40,19 @@ pub(super) struct Carried<'r> {
     pub(super) answer: Answer,
     /// Targets that were asked.
     pub(super) attempts: usize,
+    /// Of the call, where traces are on.
+    pub(super) span: Option<Attempt>,
 }
+
+/// A call: the `number`th of its request, and by when.
+#[derive(Clone, Copy)]
+struct Asked {
+    number: usize,
+    by: Deadlines,
+}
+
+/// What a target said, with the span of the call.
+type Heard = (Answer, Option<Attempt>);
 
 /// The targets that were asked and did not answer.
 type Failed<'r> = Vec<(&'r Target, Failure)>;
@@ -95,15 +109,15 @@ impl<'r> Carrier<'r> {
                 Some(timeout) if !order.as_slice().is_empty() => now + timeout.saturating_duration_since(now) / 2,
                 _ => deadline,
             };
-            let by = Deadlines { answer: patience, all: deadline };
+            let call = Asked { number: failed.len() + 1, by: Deadlines { answer: patience, all: deadline } };
             let hedge = self.current.settings.hedge_after.filter(|_| !self.forward.streams);
             let answer = match hedge {
-                None => self.ask(target, by).await.map(|answer| (target, answer, 0)).map_err(|f| vec![(target, f)]),
-                Some(after) => self.ask_hedged(target, after, &mut order, failed, by).await,
+                None => self.ask(target, call).await.map(|heard| (target, heard, 0)).map_err(|f| vec![(target, f)]),
+                Some(after) => self.ask_hedged(target, after, &mut order, failed, call).await,
             };
             match answer {
-                Ok((target, answer, aside)) => {
-                    return Some(Carried { target, answer, attempts: failed.len() + 1 + aside });
+                Ok((target, (answer, span), aside)) => {
+                    return Some(Carried { target, answer, span, attempts: failed.len() + 1 + aside });
                 }
                 Err(more) => failed.extend(more),
             }
@@ -125,9 +139,9 @@ impl<'r> Carrier<'r> {
         after: Duration,
         order: &mut std::vec::IntoIter<&'r Target>,
         failed: &Failed<'r>,
-        by: Deadlines,
-    ) -> Result<(&'r Target, Answer, usize), Failed<'r>> {
-        let mut asked = pin!(self.ask(first, by));
+        call: Asked,
+    ) -> Result<(&'r Target, Heard, usize), Failed<'r>> {
+        let mut asked = pin!(self.ask(first, call));
         if let Ok(answer) = timeout(after, &mut asked).await {
             return answer.map(|answer| (first, answer, 0)).map_err(|failure| vec![(first, failure)]);
         }
@@ -138,7 +152,7 @@ impl<'r> Carrier<'r> {
         };
         order.next();
         self.live.metrics.hedge();
-        let mut hedged = pin!(self.ask(second, by));
+        let mut hedged = pin!(self.ask(second, Asked { number: call.number + 1, ..call }));
         let (target, answer, other) = tokio::select! {
             answer = &mut asked => (first, answer, second),
             answer = &mut hedged => (second, answer, first),
@@ -151,12 +165,18 @@ impl<'r> Carrier<'r> {
         last.map(|answer| (other, answer, 1)).map_err(|last| vec![(target, failure), (other, last)])
     }
 
-    async fn ask(&self, target: &Target, by: Deadlines) -> Result<Answer, Failure> {
+    async fn ask(&self, target: &Target, Asked { number, by }: Asked) -> Result<Heard, Failure> {
         let begun = Instant::now();
+        let protocol = self.wish.protocol;
+        let span = self.trace.map(|trace| trace.attempt(target, protocol, number));
+        let mut headers = self.headers.clone();
+        if let Some(span) = &span {
+            span.mark(&mut headers);
+        }
         let _busy = target.call(begun);
         let call = Call {
-            protocol: self.wish.protocol,
-            headers: self.headers.clone(),
+            protocol,
+            headers,
             body: Bytes::from(self.forward.body(&target.upstream_model)),
             streams: self.forward.streams,
             by,
@@ -178,7 +198,8 @@ impl<'r> Carrier<'r> {
         if let Err(failure) = &answer {
             tracing::warn!(target_name = target.name, ?failure, "a target failed");
         }
-        answer
+        let span = span.and_then(|span| span.heard(&answer));
+        answer.map(|answer| (answer, span))
     }
 }
 

@@ -14,6 +14,7 @@ use crate::routing::sessions::Session;
 use crate::routing::snapshot::Wanted;
 use crate::tally::Expected;
 use crate::targets::wish::Wish;
+use crate::traces::Decision;
 use crate::wire::as_chat::as_chat;
 use crate::wire::headers::Hints;
 use crate::wire::protocol::Protocol;
@@ -69,13 +70,33 @@ pub(super) fn choose_or_degrade(
     live.metrics.degraded(cause);
     tracing::error!(cause = error.chain(), "a decision failed, the request goes to the default targets");
     // How many tokens that are nobody can say now.
-    Ok(Chosen::without_prediction(live, DEGRADED, ranked, wish))
+    Ok(Chosen::without_prediction(live, current, hints, DEGRADED, ranked, wish))
 }
 
 impl Chosen {
-    fn without_prediction(live: &Live, reason: &'static str, models: Vec<usize>, wish: Wish) -> Self {
+    /// Models in an order that nothing was predicted for; there is at least one.
+    fn without_prediction(
+        live: &Live,
+        current: &Current,
+        hints: &Hints,
+        reason: &'static str,
+        models: Vec<usize>,
+        wish: Wish,
+    ) -> Self {
+        let decision_id = live.ids.next("dec");
+        if let Some(trace) = &hints.trace {
+            trace.decided(Decision {
+                id: &decision_id,
+                model: current.name(models[0]),
+                reason,
+                router_version: current.snapshot.version(),
+                config_version: current.snapshot.config_version(),
+                routing_us: 0,
+                policy: None,
+            });
+        }
         Self {
-            decision_id: live.ids.next("dec"),
+            decision_id,
             reason,
             elapsed_us: 0,
             expected: Expected::default(),
@@ -158,9 +179,6 @@ fn choose_by_name(live: &Live, current: &Current, hints: &Hints, bytes: &[u8]) -
         return Err(Error::PolicyRefused { policy: rule.name.clone(), message: message.clone() });
     }
     let routers = current.snapshot.router().models();
-    let name = |model_idx: usize| {
-        routers.get(model_idx).unwrap_or_else(|| &current.targets.others()[model_idx - routers.len()])
-    };
     let requested = match query.model() {
         None => Vec::new(),
         Some(model) => {
@@ -172,13 +190,15 @@ fn choose_by_name(live: &Live, current: &Current, hints: &Hints, bytes: &[u8]) -
     let (mut ranked, reason) =
         if requested.is_empty() { (current.targets.models(&wish), CONFIGURED) } else { (requested, REQUESTED) };
     let ruled_out = rule.map(|rule| rule.denied.as_slice()).unwrap_or_default();
-    ranked.retain(|model_idx| ![&hints.denied, ruled_out].iter().any(|denied| denied.contains(name(*model_idx))));
+    ranked.retain(|model_idx| {
+        ![&hints.denied, ruled_out].iter().any(|denied| denied.iter().any(|name| name == current.name(*model_idx)))
+    });
     if ranked.is_empty() {
         return Err(Error::NoCandidate { excluded_by: vec!["allow", "deny"] });
     }
     let ranked = reached(current, ranked.into_iter().map(|model_idx| (model_idx, 0.0)).collect(), &wish)?;
     let models = ranked.into_iter().map(|(model_idx, _)| model_idx).collect();
-    Ok(Chosen::without_prediction(live, reason, models, wish))
+    Ok(Chosen::without_prediction(live, current, hints, reason, models, wish))
 }
 
 /// Those of the models that a request can reach somewhere.

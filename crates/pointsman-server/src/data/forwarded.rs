@@ -34,7 +34,7 @@ use crate::wire::protocol::Protocol;
 pub(super) async fn forwarded(live: Arc<Live>, request: Request, protocol: Protocol) -> Result<Response, Error> {
     let in_flight = live.enter()?;
     let (head, body) = request.into_parts();
-    let hints = Hints::new(&head)?;
+    let hints = Hints::new(&head, live.traces.as_ref())?;
     let bytes = body::read(body, live.limits.max_body_bytes, live.limits.read_timeout).await?;
     let started = Instant::now();
     let current = live.current();
@@ -52,7 +52,8 @@ pub(super) async fn forwarded(live: Arc<Live>, request: Request, protocol: Proto
     let headers = forward.headers(&head.headers, &decision_id, protocol);
     let (ranked, wish) = (&chosen.ranked, &chosen.wish);
     let timeout = hints.timeout.map(|timeout| started + timeout);
-    let carrier = Carrier { live: &live, current: &current, ranked, wish, forward: &forward, headers, timeout };
+    let trace = hints.trace.as_ref();
+    let carrier = Carrier { live: &live, current: &current, ranked, wish, forward: &forward, headers, timeout, trace };
     let mut errand = Errand::new(&live, &chosen.decision_id, chosen.expected, started);
     let tokens = chosen.ranked.first().map_or(0.0, |(_, tokens)| *tokens);
     if let Err(error) = errand.charge(&live, &hints, tokens) {
@@ -60,7 +61,7 @@ pub(super) async fn forwarded(live: Arc<Live>, request: Request, protocol: Proto
         return Err(error);
     }
     let asked = Instant::now();
-    let Carried { target, answer, attempts } = match carrier.carry_out().await {
+    let Carried { target, answer, attempts, span } = match carrier.carry_out().await {
         Ok(carried) => carried,
         Err(error) => {
             errand.settle(error.code());
@@ -69,6 +70,7 @@ pub(super) async fn forwarded(live: Arc<Live>, request: Request, protocol: Proto
     };
     let answered = Instant::now();
     errand.answered_by(target, protocol, attempts);
+    errand.spanned_by(span);
     if let Some(session) = chosen.session {
         live.sessions.keep(session, target.seat(), started);
     }

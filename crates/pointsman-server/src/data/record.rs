@@ -19,6 +19,8 @@ use crate::targets::Target;
 use crate::tenants::OF_TOKENS;
 use crate::tenants::budget::Reservation;
 use crate::tenants::tokens::Held;
+use crate::traces::{Attempt, Decision as Traced};
+use crate::upstream::Failure;
 use crate::upstream::sse::Event;
 use crate::wire::headers::Hints;
 use crate::wire::protocol::Protocol;
@@ -37,6 +39,17 @@ pub(super) fn decided(
         live.tally.decided();
     }
     let snapshot = &current.snapshot;
+    if let Some(trace) = &hints.trace {
+        trace.decided(Traced {
+            id,
+            model: &snapshot.router().models()[made.plan.model_idx],
+            reason: made.plan.reason,
+            router_version: snapshot.version(),
+            config_version: snapshot.config_version(),
+            routing_us: made.elapsed_us,
+            policy: made.policy,
+        });
+    }
     let ranked = |model_idx: usize| made.plan.ranked.iter().find(|entry| entry.model_idx == model_idx);
     let cost = |model_idx| ranked(model_idx).map(|entry| entry.cost_usd).filter(|cost| cost.is_finite());
     let expected = Expected { cost_usd: cost(made.plan.model_idx), baseline_usd: cost(snapshot.best_single()) };
@@ -96,6 +109,8 @@ pub(super) struct Errand {
     account: Option<(Arc<str>, Option<Reservation>)>,
     /// What was taken of a limit on tokens.
     held: Option<Held>,
+    /// The call that is being answered, where traces are on.
+    span: Option<Attempt>,
     is_settled: bool,
 }
 
@@ -112,6 +127,7 @@ impl Errand {
             outcome,
             account: None,
             held: None,
+            span: None,
             is_settled: false,
         }
     }
@@ -142,8 +158,23 @@ impl Errand {
         self.outcome.attempts = u32::try_from(attempts).unwrap_or(u32::MAX);
     }
 
+    /// Notes the span of the call that is being answered.
+    pub(super) fn spanned_by(&mut self, span: Option<Attempt>) {
+        self.span = span;
+    }
+
+    /// Notes that the stream broke off.
+    pub(super) fn broke(&mut self, failure: Failure) {
+        if let Some(span) = &mut self.span {
+            span.broke(failure);
+        }
+    }
+
     /// Notes that a stream has begun to say something.
     pub(super) fn first_token(&mut self) {
+        if let Some(span) = &self.span {
+            span.first_token();
+        }
         self.outcome.first_token_ms = Some(self.started.elapsed().as_secs_f64() * 1e3);
     }
 
@@ -166,6 +197,9 @@ impl Errand {
             prompt_tokens: Option<u32>,
             #[serde(alias = "output_tokens")]
             completion_tokens: Option<u32>,
+        }
+        if let Some(span) = &mut self.span {
+            span.saw(json);
         }
         // Most parts of a stream have none, and are not worth a parser's time.
         if !json.windows(b"\"usage\"".len()).any(|window| window == b"\"usage\"") {
@@ -210,6 +244,9 @@ impl Errand {
     /// Ends it.
     pub(super) fn settle(mut self, outcome: &str) {
         outcome.clone_into(&mut self.outcome.outcome);
+        if let Some(span) = self.span.take() {
+            span.end(self.outcome.input_tokens, self.outcome.output_tokens);
+        }
         self.report();
     }
 

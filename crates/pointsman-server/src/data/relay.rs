@@ -82,6 +82,9 @@ impl Relay {
             End::Broken(failure) => failure.report(),
         };
         target.report(report, Instant::now());
+        if let End::Broken(failure) = end {
+            errand.broke(failure);
+        }
         errand.settle(if matches!(end, End::Well) { "answered" } else { "cut" });
         if !matches!(end, End::Well) {
             live.metrics.attempt(&target.name, "cut");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::shelf::{Shelf, of_file};
 use super::texts::{Changes, Origin, tag};
-use super::{Current, LastReload, Live, Parts, load, waits_for_a_start};
+use super::{Current, LastReload, Live, Parts, collector, load, waits_for_a_start};
 use crate::error::Error;
 use crate::settings::{Limits, Settings};
 use crate::state::now_us;
@@ -120,6 +120,7 @@ impl Live {
     /// What would run with these settings; a pinned artifact goes on deciding, and the file's is not looked at.
     fn read(&self, settings: Settings, config_version: u64, before: &Current) -> Result<Current, Error> {
         Limits::new(&settings)?;
+        collector(&settings)?;
         let shelf =
             if before.shelf.is_pinned() { before.shelf.clone() } else { before.shelf.with(of_file(&settings)?) };
         let texts = before.texts.clone();
@@ -178,7 +179,7 @@ impl Live {
     fn applied(&self, current: &Current) {
         if waits_for_a_start(&self.started_with, &current.settings) {
             tracing::warn!(
-                "changes under [server], [sessions] and [state] wait for the next start; router, objective and targets are in use"
+                "changes under [server], [sessions], [state] and [traces] wait for the next start; router, objective and targets are in use"
             );
         }
         self.last_reload.store(Arc::new(LastReload::Applied));

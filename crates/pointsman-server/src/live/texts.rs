@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 const MOST: usize = 16;
 
 /// Sections that are read at the start alone, and the keys of these that are not.
-const AT_START: [&str; 4] = ["server", "sessions", "log", "state"];
+const AT_START: [&str; 5] = ["server", "sessions", "log", "state", "traces"];
 const AT_ONCE: [&str; 1] = ["server.admin_key_sha256"];
 
 /// How a text came into use.

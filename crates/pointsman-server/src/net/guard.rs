@@ -44,7 +44,14 @@ impl Guarded {
         let id = request_id(request.headers())
             .unwrap_or_else(|| HeaderValue::try_from(live.ids.next("req")).expect("an identifier is ASCII"));
         let route = Route::of(request.uri().path());
-        let request: Request = request.map(Body::new);
+        let trace = live
+            .traces
+            .as_ref()
+            .and_then(|traces| traces.request(route, request.method(), request.uri().path(), request.headers()));
+        let mut request: Request = request.map(Body::new);
+        if let Some(trace) = &trace {
+            request.extensions_mut().insert(trace.clone());
+        }
         let mut response = if head_length(&request) > LONGEST_HEAD {
             Error::HeadersTooLarge { limit: LONGEST_HEAD }.into_response()
         } else {
@@ -57,6 +64,9 @@ impl Guarded {
         let took = started.elapsed();
         let status = response.status().as_u16();
         live.metrics.request(route, status, took);
+        if let Some(trace) = trace {
+            trace.replied(status);
+        }
         tracing::debug!(
             request_id = id.to_str().unwrap_or_default(),
             ?route,

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -199,9 +199,13 @@ impl Listening {
             let mut connections = data.accept(limits.read_timeout, shutdown).await;
             // An error here is the deadline; what has finished by then has left the set.
             let all = async { while connections.join_next().await.is_some() {} };
-            let _ = time::timeout(limits.drain_timeout, all).await;
+            let until = Instant::now() + limits.drain_timeout;
+            let _ = time::timeout_at(until.into(), all).await;
             let cut = connections.len();
             connections.shutdown().await;
+            if let Some(traces) = &live.traces {
+                traces.flush(until).await;
+            }
             drop(ended);
             cut
         };

@@ -166,6 +166,12 @@ impl Target {
         uri.path_and_query(format!("{}{endpoint}", self.base_path)).build().expect("checked when configured")
     }
 
+    /// Host and port.
+    pub(crate) fn server(&self) -> (&str, u16) {
+        let usual = if self.scheme == Scheme::HTTPS { 443 } else { 80 };
+        (self.authority.host(), self.authority.port_u16().unwrap_or(usual))
+    }
+
     /// Where its answers to one kind of request are counted.
     pub(crate) fn answers(&self, metrics: &Metrics, protocol: Protocol) -> &Answers {
         self.answers[protocol as usize].get_or_init(|| metrics.answers(protocol, &self.model))

@@ -10,6 +10,7 @@ fn texts_for_operators() {
     let io = || std::io::Error::other("cause");
     for (error, text) in [
         (Error::Router(pointsman::Error::EmptyPool), "the router cannot be served"),
+        (Error::Traces(io().into()), "traces cannot be exported"),
         (Error::NoRouter, "router: expected the path of an artifact, got none"),
         (Error::ConfigRead { path: "p.toml".into(), source: io() }, "configuration `p.toml`: cannot be read"),
         (

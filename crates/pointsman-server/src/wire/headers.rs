@@ -15,6 +15,7 @@ use crate::targets::wish::is_region;
 use crate::tenants::Admitted;
 use crate::tenants::budget::Budget;
 use crate::tenants::tokens::TokenLimit;
+use crate::traces::{Trace, Traces};
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(crate) const SCHEMA: HeaderName = HeaderName::from_static("x-pointsman-schema-version");
@@ -65,6 +66,8 @@ pub(crate) struct Hints {
     pub(crate) timeout: Option<Duration>,
     /// The trace that the request belongs to, in hex.
     pub(crate) trace_id: Option<String>,
+    /// Its span, where traces are on.
+    pub(crate) trace: Option<Trace>,
     /// Who asks, where there are tenants.
     pub(crate) tenant: Option<Arc<str>>,
     /// What whoever asks may spend, where that is limited.
@@ -81,12 +84,13 @@ pub(crate) struct Hints {
 
 impl Hints {
     /// Reads the headers, and what became of them on the way.
-    pub(crate) fn new(head: &Parts) -> Result<Self, Error> {
+    pub(crate) fn new(head: &Parts, traces: Option<&Traces>) -> Result<Self, Error> {
         let headers = &head.headers;
         if headers.get_all(CONTENT_ENCODING).iter().any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity")) {
             return Err(Error::UnsupportedEncoding);
         }
         let admitted = head.extensions.get::<Admitted>();
+        let trace = traces.and_then(|_| head.extensions.get::<Trace>().cloned());
         Ok(Self {
             tenant: admitted.map(|admitted| Arc::clone(&admitted.name)),
             has_session: true,
@@ -97,7 +101,8 @@ impl Hints {
             session_id: headers.get(SESSION).map(session).transpose()?,
             region: headers.get(REGION).map(region).transpose()?,
             timeout: headers.get(TIMEOUT).map(timeout).transpose()?,
-            trace_id: headers.get("traceparent").and_then(trace_id),
+            trace_id: trace.as_ref().map(Trace::id).or_else(|| headers.get("traceparent").and_then(trace_id)),
+            trace,
             denied: admitted.map(|admitted| Arc::clone(&admitted.denied)).unwrap_or_default(),
         })
     }

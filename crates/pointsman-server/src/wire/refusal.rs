@@ -160,6 +160,7 @@ impl Error {
             Self::Draining => other(StatusCode::SERVICE_UNAVAILABLE, "shutting_down"),
             Self::Router(_)
             | Self::State(_)
+            | Self::Traces(_)
             | Self::NoRouter
             | Self::WrongArtifact { .. }
             | Self::Config { .. }
