@@ -162,7 +162,8 @@ impl Listening {
 
     /// Answers requests until `shutdown` completes. From then on `/ready` says 503, the data plane takes no new
     /// connection and finishes the requests in flight; what is still open after the drain timeout is cut. The admin
-    /// plane answers until the end of that. Gives the number of connections of the data plane cut.
+    /// plane answers until the end of that; what is left of the time is for the last traces. Gives the number of connections of
+    /// the data plane cut.
     ///
     /// Dropping the future cuts everything at once.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) -> usize {

@@ -27,7 +27,8 @@ fn traced(traces: TraceSettings, targets: Vec<TargetSettings>) -> Running {
 
 /// Sends a chat completion, with these headers.
 fn chat(server: &Running, headers: &str, stream: bool) -> Reply {
-    let body = json!({"model": "auto:cheap", "messages": [{"role": "user", "content": PROMPT}], "stream": stream});
+    let body = json!({"model": "auto:cheap", "messages": [{"role": "user", "content": PROMPT}], "stream": stream,
+        "provider": {"order": ["bad"]}});
     server.send(&format!("POST /v1/chat/completions HTTP/1.1{headers}"), body.to_string().as_bytes())
 }
 

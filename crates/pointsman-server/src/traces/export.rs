@@ -15,7 +15,7 @@ use opentelemetry::{Context, KeyValue};
 use opentelemetry_http::{HttpClient, HttpError, Request, Response};
 use opentelemetry_otlp::tonic_types::metadata::MetadataMap;
 use opentelemetry_otlp::tonic_types::transport::ClientTlsConfig;
-use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithHttpConfig, WithTonicConfig};
+use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig, WithTonicConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanExporter as _, SpanProcessor};
@@ -128,7 +128,9 @@ fn exporter(collector: Collector) -> Result<SpanExporter, Cause> {
             // A collector stands beside the service more often than not.
             let client = Client::new(&Trust::new(is_https)?, CONNECT, Reach::Private);
             let client = Post { client, headers };
-            let builder = SpanExporter::builder().with_http().with_http_client(client);
+            // Said in so many words, for the environment may say something else.
+            let builder =
+                SpanExporter::builder().with_http().with_http_client(client).with_protocol(Protocol::HttpBinary);
             builder.with_endpoint(endpoint.to_string()).with_timeout(PATIENCE).build()?
         }
         TraceProtocol::Grpc => {

@@ -45,7 +45,7 @@ pub(crate) struct Answer<'a> {
     /// The session, if the request named one.
     #[schema(required)]
     pub(crate) session_id: Option<&'a str>,
-    /// The trace of the request's `traceparent`, if it had one.
+    /// The trace of the request's `traceparent`, if it had one; else the one that begins here, where traces are made.
     #[schema(required)]
     pub(crate) trace_id: Option<&'a str>,
     /// Microseconds for features, prediction and decision; reading the request and writing the reply not counted.
