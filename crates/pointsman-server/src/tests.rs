@@ -7,6 +7,7 @@ mod batches;
 mod client;
 mod collector;
 mod configuration;
+mod deploy;
 mod documents;
 mod endpoints;
 mod fake;
