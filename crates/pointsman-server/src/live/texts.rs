@@ -15,6 +15,7 @@ const AT_ONCE: [&str; 1] = ["server.admin_key_sha256"];
 /// How a text came into use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = ConfigOrigin)]
 pub(crate) enum Origin {
     /// It was there at the start.
     Start,

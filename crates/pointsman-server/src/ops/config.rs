@@ -71,7 +71,6 @@ struct Used<'a> {
     /// When it came into use, in microseconds since 1970.
     at_us: i64,
     /// How it came into use.
-    #[schema(inline)]
     from: Origin,
     /// Whether it is in use.
     active: bool,
@@ -193,7 +192,8 @@ async fn read(live: &Live, body: Body) -> Result<String, Error> {
 fn if_match(headers: &HeaderMap) -> Result<Matches, Error> {
     let mut tags = Vec::new();
     for value in headers.get_all(IF_MATCH) {
-        tags.extend(value.to_str().unwrap_or_default().split(',').map(|tag| tag.trim().to_owned()));
+        let value = value.to_str().unwrap_or("?").split(',').map(str::trim);
+        tags.extend(value.filter(|tag| !tag.is_empty()).map(str::to_owned));
     }
     if tags.is_empty() {
         return Err(Error::PreconditionRequired);

@@ -61,10 +61,12 @@ fn a_new_text_is_on_file_and_in_use() {
 #[test]
 fn only_what_was_seen_is_replaced() {
     let server = Running::configured(&chat("small"));
-    let blind = server.tell("PUT /admin/v1/config HTTP/1.1", &chat("large"));
-    assert_eq!(blind.error(), (428, "precondition_required".into(), None));
+    for blind in ["", "\r\nif-match: ", "\r\nif-match: ,"] {
+        let reply = server.tell(&format!("PUT /admin/v1/config HTTP/1.1{blind}"), &chat("large"));
+        assert_eq!(reply.error(), (428, "precondition_required".into(), None));
+    }
     let old = etag(&server);
-    for stale in ["\"0\"", &format!("W/{old}"), "", "ä"] {
+    for stale in ["\"0\"", &format!("W/{old}"), "0, 1", "ä"] {
         let reply = put(&server, stale, &chat("large"));
         assert_eq!(reply.error(), (412, "precondition_failed".into(), None), "{stale}");
         assert_eq!(reply.header("etag"), Some(old.as_str()));
@@ -96,6 +98,25 @@ fn of_two_at_a_time_one_wins() {
         let won = texts[usize::from(statuses == [412, 200])].clone();
         assert!(statuses == [200, 412] || statuses == [412, 200], "{statuses:?}");
         assert_eq!(server.text(), won);
+    }
+}
+
+#[test]
+fn who_leaves_does_not_leave_half_a_change() {
+    use std::io::Write;
+    let server = Running::configured(&chat("small"));
+    for round in 0..10 {
+        let head = format!("PUT /admin/v1/config HTTP/1.1\r\nif-match: {}", etag(&server));
+        let text = format!("{}# {round}\n", chat("large"));
+        let mut stream = std::net::TcpStream::connect(server.admin).expect("the server listens");
+        stream.write_all(&super::client::request(&head, text.as_bytes())).expect("the server reads");
+        drop(stream);
+        // File and memory agree, before the change or after it; in between they may not for a moment, half a change never.
+        let agree = || {
+            let list = server.administer("GET", "/admin/v1/config/versions").json();
+            etag(&server) == format!("\"{}\"", list["versions"][0]["etag"].as_str().expect("a digest"))
+        };
+        assert!((0..200).any(|_| agree()));
     }
 }
 
