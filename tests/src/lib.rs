@@ -18,8 +18,11 @@
 //! | [`logs`] | evaluation logs to test on |
 //! | [`requests`] | logged prompts as the requests that serving would get |
 //! | [`fixture`] | the committed artifact and what it must predict |
+//! | [`fakeup`] | fakes of upstreams under a script; also a program |
 #![forbid(unsafe_code)]
 
+#[path = "../fakeup/mod.rs"]
+pub mod fakeup;
 pub mod fixture;
 pub mod logs;
 pub mod requests;
