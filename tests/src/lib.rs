@@ -9,6 +9,7 @@
 //! | `features` | do training and serving see the same features |
 //! | `determinism` | does the same log give the same artifact |
 //! | `snapshots` | what do errors say |
+//! | `gateway` | what becomes of requests whose upstreams fail |
 //! | `e2e` (of package `pointsman-cli`) | does the binary do what it promises, over real files |
 //!
 //! # Modules
