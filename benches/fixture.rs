@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod stopwatch;
+pub mod tally;
 
 use std::collections::BTreeMap;
 

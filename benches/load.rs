@@ -31,6 +31,7 @@ use hyper::body::Bytes;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
+use pointsman_benches::tally::Tally;
 use pointsman_benches::{artifact, texts};
 use pointsman_server::{Server, Settings};
 use serde_json::Value;
@@ -185,43 +186,6 @@ struct Load<'a> {
     rate: Option<f64>,
 }
 
-/// Latencies, failures, and how long it took. Its size does not grow with the requests, so that a soak sees the
-/// server's memory and not its own.
-struct Tally {
-    /// Requests per bucket of latency.
-    counts: Vec<usize>,
-    failures: usize,
-    took: Duration,
-}
-
-/// Buckets of latency: every microsecond up to 128, then 64 to each doubling, up to 35 minutes and more.
-const BUCKETS: usize = 26 * 64;
-
-impl Tally {
-    fn new() -> Self {
-        Self { counts: vec![0; BUCKETS], failures: 0, took: Duration::ZERO }
-    }
-
-    fn record(&mut self, latency: Duration) {
-        let us = usize::try_from(latency.as_micros()).unwrap_or(usize::MAX);
-        let shift = (us.max(1).ilog2() as usize).saturating_sub(6);
-        self.counts[(shift * 64 + (us >> shift)).min(BUCKETS - 1)] += 1;
-    }
-
-    /// The latency below which this share of the requests stayed, in microseconds, to 1.6 %.
-    fn quantile_us(&self, share: f64) -> usize {
-        let rank = self.counts.iter().sum::<usize>() as f64 * share;
-        let mut seen = 0;
-        let bucket = self.counts.iter().position(|count| {
-            seen += count;
-            seen as f64 > rank
-        });
-        let bucket = bucket.unwrap_or(BUCKETS - 1);
-        let shift = (bucket / 64).saturating_sub(1);
-        (bucket - shift * 64) << shift
-    }
-}
-
 impl Load<'_> {
     async fn run(&self, time: Duration) -> Tally {
         let started = Instant::now();
@@ -231,7 +195,7 @@ impl Load<'_> {
                 let (data, bodies, due) = (self.to, Arc::clone(&self.place.bodies), due.clone());
                 tokio::spawn(async move {
                     let mut sender = connect(data).await;
-                    let mut tally = Tally::new();
+                    let mut tally = Tally::default();
                     for turn in connection.. {
                         let intended = match &due {
                             None => Some(Instant::now()).filter(|now| *now - started < time),
@@ -248,13 +212,9 @@ impl Load<'_> {
                 })
             })
             .collect();
-        let mut total = Tally::new();
+        let mut total = Tally::default();
         for connection in connections {
-            let tally = connection.await.expect("no panic");
-            for (total, count) in total.counts.iter_mut().zip(tally.counts) {
-                *total += count;
-            }
-            total.failures += tally.failures;
+            total.add(&connection.await.expect("no panic"));
         }
         total.took = started.elapsed();
         total
@@ -274,17 +234,6 @@ fn clock(started: Instant, rate: f64, time: Duration) -> UnboundedReceiver<Insta
         }
     });
     receiver
-}
-
-impl std::fmt::Display for Tally {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let n: usize = self.counts.iter().sum();
-        write!(f, "{:.0} requests/s", n as f64 / self.took.as_secs_f64())?;
-        for (name, share) in [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999)] {
-            write!(f, ", {name} {} µs", self.quantile_us(share))?;
-        }
-        write!(f, ", {n} requests, {} failures", self.failures)
-    }
 }
 
 async fn connect(address: SocketAddr) -> SendRequest<Full<Bytes>> {

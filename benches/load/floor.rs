@@ -17,9 +17,10 @@ use axum::http::HeaderName;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use pointsman_benches::tally::Tally;
 use serde::{Deserialize, Serialize};
 
-use crate::{Load, MODELS, Place, Tally, serve};
+use crate::{Load, MODELS, Place, serve};
 
 /// The argument that makes this program a server.
 pub(crate) const SERVE: &str = "serve-for-floor";
@@ -131,9 +132,9 @@ struct Figures {
 
 impl Figures {
     fn new(tally: &Tally, cpu: Option<(f64, f64)>) -> Self {
-        let n = tally.counts.iter().sum::<usize>() as f64;
+        let n = tally.n() as f64;
         Self {
-            rate: n / tally.took.as_secs_f64(),
+            rate: tally.rate(),
             p50: tally.quantile_us(0.5) as f64,
             p99: tally.quantile_us(0.99) as f64,
             cpu_us: cpu.map_or(f64::NAN, |(before, after)| 1e6 * (after - before) / n),
