@@ -31,7 +31,8 @@ SCRIPT is TOML, or JSON of the same shape where its name ends in .json:
   statuses = [200]                 # of requests in turn; the last one repeats
   retry_after = 1                  # seconds, beside a status of 400 and above
   faults = [\"none\"]                # none, reset, hangup, stall, stall_before_content, malformed_json, wrong_type,
-                                   # { stall_after = 3 }, { cut = 3 }, { reset_after = 3 }, { malformed_chunk = 3 }, { drip_ms = 5 }
+                                   # unterminated, stall_at_end, { stall_after = 3 }, { cut = 3 }, { reset_after = 3 },
+                                   # { malformed_chunk = 3 }, { error_event = 3 }, { drip_ms = 5 }
   echo = false                     # the request's head stands in the answer
   seed = 0
 

@@ -53,10 +53,8 @@ impl Plan {
             Fault::Hangup => plan.end = End::Close,
             Fault::Stall => plan.end = End::Stall,
             _ if status != 200 => {
-                let error = json!({"error": {"message": "scripted: of no concern to a client", "type": "scripted",
-                    "code": status.to_string()}});
                 let retry = script.retry_after.map(|seconds| format!("retry-after: {seconds}\r\n"));
-                plan.say(whole(status, "application/json", &retry.unwrap_or_default(), &error.to_string()));
+                plan.say(whole(status, "application/json", &retry.unwrap_or_default(), ERROR));
             }
             Fault::WrongType => plan.say(whole(200, "text/html", "", "<html>A page for people.</html>")),
             _ if ask.streams => plan.stream(&Voice::new(name, ask), script, fault, ask, echoed, &mut random),
@@ -83,6 +81,12 @@ impl Plan {
                 bytes.extend(chunk(half));
                 bytes.extend_from_slice(b"not a length\r\n");
                 self.end = End::Close;
+            }
+            Fault::ErrorEvent(_) => bytes = whole(200, FORM, "", ERROR),
+            Fault::Unterminated | Fault::StallAtEnd => {
+                bytes = chunked_head(FORM).into_bytes();
+                bytes.extend(chunk(answer));
+                self.end = interrupted(fault);
             }
             Fault::StallBeforeContent => {
                 bytes.truncate(head + 1);
@@ -122,7 +126,11 @@ impl Plan {
             return;
         }
         let stops_after = match fault {
-            Fault::StallAfter(n) | Fault::Cut(n) | Fault::ResetAfter(n) | Fault::MalformedChunk(n) => Some(n),
+            Fault::StallAfter(n)
+            | Fault::Cut(n)
+            | Fault::ResetAfter(n)
+            | Fault::MalformedChunk(n)
+            | Fault::ErrorEvent(n) => Some(n),
             _ => None,
         };
         for i in 0..script.chunks.min(stops_after.unwrap_or(usize::MAX)) {
@@ -132,6 +140,11 @@ impl Plan {
         }
         match fault {
             Fault::MalformedChunk(_) => self.say(chunk("data: {\"choices\":[\n\n")),
+            Fault::ErrorEvent(_) => {
+                self.say(chunk(&format!("data: {ERROR}\n\n")));
+                self.say(LAST_CHUNK.to_vec());
+                return;
+            }
             Fault::StallAfter(_) | Fault::Cut(_) | Fault::ResetAfter(_) => {
                 self.end = interrupted(fault);
                 return;
@@ -144,7 +157,10 @@ impl Plan {
             }
         }
         self.say(chunk("data: [DONE]\n\n"));
-        self.say(LAST_CHUNK.to_vec());
+        match fault {
+            Fault::Unterminated | Fault::StallAtEnd => self.end = interrupted(fault),
+            _ => self.say(LAST_CHUNK.to_vec()),
+        }
     }
 
     /// What is said next is said so much later.
@@ -177,6 +193,10 @@ impl Plan {
     }
 }
 
+/// What an upstream says of an error.
+const ERROR: &str =
+    r#"{"error":{"message":"scripted: of no concern to a client","type":"scripted","param":null,"code":"scripted"}}"#;
+
 /// The end of a body in chunks.
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
@@ -187,7 +207,7 @@ fn turn<T: Copy>(all: &[T], number: usize) -> Option<T> {
 
 fn interrupted(fault: Fault) -> End {
     match fault {
-        Fault::StallAfter(_) => End::Stall,
+        Fault::StallAfter(_) | Fault::StallAtEnd => End::Stall,
         Fault::ResetAfter(_) => End::Reset,
         _ => End::Close,
     }

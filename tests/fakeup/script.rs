@@ -128,6 +128,12 @@ pub enum Fault {
     /// So many tokens; then an event that is no JSON, and the end. An answer that is no stream comes in chunks of HTTP, of
     /// which one is none.
     MalformedChunk(usize),
+    /// So many tokens; then an event with an error, and the end without `[DONE]`. Otherwise the status is 200 and the body an error.
+    ErrorEvent(usize),
+    /// Everything; then the connection is closed before the end that HTTP wants.
+    Unterminated,
+    /// Everything; then nothing, not even the end that HTTP wants.
+    StallAtEnd,
     /// A page for people.
     WrongType,
     /// The whole answer one byte at a time, with so many milliseconds in between.

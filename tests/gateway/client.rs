@@ -36,8 +36,21 @@ pub(crate) fn send(address: SocketAddr, headers: &str, body: &Value) -> TcpStrea
 
 /// One request on a connection of its own.
 pub(crate) fn ask(address: SocketAddr, headers: &str, body: &Value) -> Reply {
+    read(send(address, headers, body))
+}
+
+/// The value of a sample of `/metrics` of an admin plane; `None` where it is not there.
+pub(crate) fn sample(admin: SocketAddr, name: &str) -> Option<f64> {
+    let mut stream = TcpStream::connect(admin).expect("the admin plane listens");
+    let request = "GET /metrics HTTP/1.1\r\nhost: gateway\r\nconnection: close\r\n\r\n";
+    stream.write_all(request.as_bytes()).expect("the admin plane reads");
+    let metrics = read(stream).body;
+    metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
+}
+
+fn read(mut stream: TcpStream) -> Reply {
     let mut bytes = Vec::new();
-    send(address, headers, body).read_to_end(&mut bytes).expect("an answer in time");
+    stream.read_to_end(&mut bytes).expect("an answer in time");
     let text = String::from_utf8(bytes).expect("text");
     let (head, rest) = text.split_once("\r\n\r\n").expect("a head");
     let mut reply = Reply {

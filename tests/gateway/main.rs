@@ -9,3 +9,5 @@ mod faults;
 mod leaving;
 mod matrix;
 mod place;
+mod reservations;
+mod waits;

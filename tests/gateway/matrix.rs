@@ -9,7 +9,7 @@ use pointsman_tests::fakeup::{Fake, Script, content};
 use serde_json::Value;
 
 use super::client::{ask, asking};
-use super::faults::{Comes, Row, Scheme, rows};
+use super::faults::{Comes, NOT_YET, Row, Scheme, rows};
 use super::place::{Gateway, MODEL, runtime, target};
 
 /// Tokens of a whole answer.
@@ -60,8 +60,14 @@ fn every_fault_comes_to_what_is_documented() {
         for streams in [false, true] {
             let mut line = format!("{:<22}{:<8}", row.name, if streams { "stream" } else { "plain" });
             for layout in LAYOUTS {
+                let not_yet = NOT_YET.iter().any(|(name, also, _)| *name == row.name && *also == streams);
                 let said = match results.get(&(position, layout, streams)) {
                     None => "–",
+                    Some(Err(_)) if not_yet => "not yet",
+                    Some(Ok(_)) if not_yet => {
+                        wrong.push(format!("{}, stream {streams}, {layout:?}: right now, take it out", row.name));
+                        "RIGHT"
+                    }
                     Some(Ok(said)) => said.as_str(),
                     Some(Err(error)) => {
                         wrong.push(format!("{}, stream {streams}, {layout:?}: {error}", row.name));
@@ -73,6 +79,9 @@ fn every_fault_comes_to_what_is_documented() {
             }
             println!("{line}");
         }
+    }
+    for (name, streams, comes) in NOT_YET {
+        println!("not yet: {name}, stream {streams}: {comes}");
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
@@ -108,7 +117,7 @@ async fn cell(row: Row, layout: Layout, streams: bool) -> Result<String, String>
     let visible = usize::from(row.is_seen);
     let comes = if streams { row.stream } else { row.plain };
     match (comes, layout) {
-        (Comes::ToError(status, code, cause), Layout::Alone) => {
+        (Comes::Error(status, code, cause), Layout::Alone) => {
             let error = &reply.json()["error"];
             expect("the status", reply.status == status)?;
             expect("the code", error["code"] == code)?;
@@ -120,7 +129,16 @@ async fn cell(row: Row, layout: Layout, streams: bool) -> Result<String, String>
             expect("the wait", wait.is_none() || reply.header("retry-after") == wait.as_deref())?;
             Ok(format!("{status} {cause} ×{}", row.tries))
         }
-        (Comes::ToCut(tokens, cause), _) => {
+        (Comes::Answer, _) => {
+            expect("the status", reply.status == 200)?;
+            expect("the attempts", reply.header("x-pointsman-attempts") == Some("1"))?;
+            expect("one request", seen == [1, 0])?;
+            expect("no error", !reply.body.contains("\"error\""))?;
+            expect("one end", reply.body.matches("[DONE]").count() == 1)?;
+            content::check(&reply.content(), &nonce, CHUNKS, "")?;
+            Ok("answered, 1 attempt".into())
+        }
+        (Comes::Cut(tokens, cause), _) => {
             let events = reply.events();
             let errors: Vec<&Value> = events.iter().filter(|event| event["error"].is_object()).collect();
             expect("the status", reply.status == 200)?;
@@ -133,7 +151,7 @@ async fn cell(row: Row, layout: Layout, streams: bool) -> Result<String, String>
             content::check(&reply.content(), &nonce, tokens, "")?;
             Ok(format!("cut after {tokens}, {cause}"))
         }
-        (Comes::ToError(..), Layout::Passing | Layout::Beside) => {
+        (Comes::Error(..), Layout::Passing | Layout::Beside) => {
             let (answerer, expected) = if layout == Layout::Passing { ("bad", [2, 0]) } else { ("good", [visible, 1]) };
             expect("the status", reply.status == 200)?;
             expect("who answered", reply.header("x-pointsman-target") == Some(answerer))?;

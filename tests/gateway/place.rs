@@ -17,6 +17,7 @@ const PATIENCE: Duration = Duration::from_millis(800);
 /// A server that runs until its runtime ends.
 pub(crate) struct Gateway {
     pub(crate) address: SocketAddr,
+    pub(crate) admin: SocketAddr,
     _folder: TempDir,
 }
 
@@ -36,12 +37,13 @@ impl Gateway {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let router = folder.path().join("router.safetensors");
         std::fs::write(&router, ARTIFACT).expect("the folder is writable");
-        let settings = Settings { router, listen: "127.0.0.1:0".into(), admin_listen: None, ..settings };
+        let any = "127.0.0.1:0".to_owned();
+        let settings = Settings { router, listen: any.clone(), admin_listen: Some(any), ..settings };
         let server = Server::open(move || Ok(settings.clone()))?;
         let listening = server.bind().await.expect("a free port");
-        let address = listening.address();
+        let (address, admin) = (listening.address(), listening.admin_address().expect("an admin plane"));
         tokio::spawn(listening.serve(std::future::pending()));
-        Ok(Self { address, _folder: folder })
+        Ok(Self { address, admin, _folder: folder })
     }
 }
 
