@@ -98,6 +98,11 @@ pub(crate) async fn run(options: &Options, folder: &Path) {
     stop.send_replace(true);
     let (n_kills, versions) = (mayhem.await.expect("no panic"), reloads.await.expect("no panic"));
     let inconsistent = seen.inconsistent(&versions, &sides);
+    let metrics = Pool::new(admin).call("GET", "/metrics", "").await.expect("the admin plane answers");
+    let metrics = String::from_utf8_lossy(&metrics.body).into_owned();
+    for none in ["pointsman_inflight 0", "pointsman_panics_total 0"] {
+        assert!(metrics.lines().any(|line| line == none), "afterwards: `{none}`");
+    }
     drop(gateway);
     println!(
         "chaos/rate={rate}: {n_requests} requests in {:.0} s, {n_kills} deaths, {} reloads; plain: {:?}; streams: {:?}; \
