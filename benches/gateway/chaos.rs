@@ -32,9 +32,15 @@ const CHUNKS: usize = 6;
 /// Between two steps of the one who kills and revives.
 const STEP: Duration = Duration::from_millis(100);
 
-/// A dead target stays so at least this long, and for as long after its return nobody of its model dies: a request that met
-/// its end has somebody to go to.
-const DWELL: Duration = Duration::from_millis(700);
+/// A dead target stays so at least this long.
+const DEAD: Duration = Duration::from_millis(700);
+
+/// For as long after its return nobody of its model dies: longer than a request may be held by a target that stalls, or it would
+/// meet the end of the other one with nobody left to go to.
+const CALM: Duration = Duration::from_millis(1_600);
+
+/// Milliseconds to the first content, between two pieces, and to the end.
+const TIMEOUTS_MS: [u64; 3] = [600, 600, 1_000];
 
 /// Between two reloads, and reloads between two swaps.
 const RELOAD: Duration = Duration::from_secs(1);
@@ -180,7 +186,7 @@ impl Side {
             configuration: Configuration {
                 router,
                 targets,
-                timeouts_ms: Some([1_000, 1_000, 3_000]),
+                timeouts_ms: Some(TIMEOUTS_MS),
                 max_in_flight: Some(4_096),
                 ..Configuration::default()
             },
@@ -199,7 +205,7 @@ async fn mayhem(panel: std::net::SocketAddr, seed: u64, stopped: watch::Receiver
         tokio::time::sleep(STEP).await;
         let at = random.usize(..models.len());
         let (dead, since) = models[at];
-        if since.elapsed() < DWELL {
+        if since.elapsed() < if dead.is_some() { DEAD } else { CALM } {
             continue;
         }
         let (target, script, now_dead) = if let Some(target) = dead {
