@@ -12,6 +12,8 @@ mod log;
 mod request;
 #[path = "fuzz/targets/stream.rs"]
 mod stream;
+#[path = "fuzz/targets/upstream.rs"]
+mod upstream;
 
 use std::path::Path;
 

@@ -14,20 +14,15 @@ const CREDENTIALS: &str = "authorization: Bearer pm-client-secret\r\nproxy-autho
 #[test]
 fn no_credential_of_a_client_reaches_an_upstream() {
     runtime().block_on(async {
-        let tenant = TenantSettings {
-            name: "acme".into(),
-            key_sha256: vec![pointsman::artifact::identity(b"pm-client-secret")],
-            models: vec!["*".into()],
-            requests_per_minute: None,
-            budget_usd_per_day: None,
-        };
+        let tenant = TenantSettings::new("acme", vec![pointsman::artifact::identity(b"pm-client-secret")]);
         for tenants in [vec![], vec![tenant]] {
             let bad = Fake::start("bad", Script::failing(503)).await.expect("a free port");
             let good = Fake::start("good", Script::default()).await.expect("a free port");
             let targets = vec![target(&bad), target(&good)];
             let gateway = Gateway::with(Settings { targets, tenants, ..Settings::new("") }).await;
             for streams in [false, true] {
-                let (address, body) = (gateway.address, asking(MODEL, "nonce", streams));
+                let (address, mut body) = (gateway.address, asking(MODEL, "nonce", streams));
+                body["provider"] = serde_json::json!({"order": ["bad"]});
                 let reply = tokio::task::spawn_blocking(move || ask(address, CREDENTIALS, &body)).await;
                 assert_eq!(reply.expect("an answer").status, 200);
             }

@@ -42,15 +42,6 @@ const TIMEOUT: Comes = Comes::Error(504, "upstream_timeout", "timeout");
 const BUSY: Comes = Comes::Error(429, "upstream_rate_limited", "rate_limited");
 const KEY: Comes = Comes::Error(502, "upstream_credentials_exhausted", "key_refused");
 
-/// Rows that do not come to what they should yet, plain or stream, and what they come to: to be taken out with the bug.
-pub(crate) const NOT_YET: [(&str, bool, &str); 5] = [
-    ("error before content", false, "200, the upstream's error goes to the client as the answer"),
-    ("error after content", false, "200, the upstream's error goes to the client as the answer"),
-    ("error after content", true, "the upstream's own error event goes to the client, and ours after it"),
-    ("no end", true, "an error event after [DONE], and the target counts as failed"),
-    ("stall at the end", true, "an error event after [DONE], and the target counts as failed"),
-];
-
 /// Every fault.
 pub(crate) fn rows() -> Vec<Row> {
     let row = |name, script, plain, stream| Row {

@@ -21,13 +21,8 @@ async fn start(script: Script) -> (Gateway, Fake) {
     let script = Script { usage: Some(Usage { prompt_tokens: 3, completion_tokens: 2 }), chunks: 2, ..script };
     let fake = Fake::start("only", script).await.expect("a free port");
     let price = TargetPrice { input_usd_per_mtok: 1e6, output_usd_per_mtok: 2e6 };
-    let tenant = TenantSettings {
-        name: "acme".into(),
-        key_sha256: vec![pointsman::artifact::identity(b"pm-acme")],
-        models: vec!["*".into()],
-        requests_per_minute: None,
-        budget_usd_per_day: Some(BUDGET),
-    };
+    let keys = vec![pointsman::artifact::identity(b"pm-acme")];
+    let tenant = TenantSettings { budget_usd_per_day: Some(BUDGET), ..TenantSettings::new("acme", keys) };
     let mut only = target(&fake);
     only.price = Some(price);
     let settings = Settings { targets: vec![only], tenants: vec![tenant], ..Settings::new("") };

@@ -57,6 +57,20 @@ pub struct TenantSettings {
     pub budget_usd_per_day: Option<f64>,
 }
 
+impl TenantSettings {
+    /// A tenant with these digests of keys, and without limits.
+    pub fn new(name: impl Into<String>, key_sha256: Vec<String>) -> Self {
+        Self {
+            name: name.into(),
+            key_sha256,
+            models: vec!["*".into()],
+            requests_per_minute: None,
+            tokens_per_minute: None,
+            budget_usd_per_day: None,
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Tenant {
     name: Arc<str>,

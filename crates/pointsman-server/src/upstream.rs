@@ -147,7 +147,9 @@ pub(crate) async fn call(target: &Target, call: Call) -> Result<Answer, Failure>
         };
     }
     match timeout_at(if streams { total } else { first }.into(), whole(reply)).await {
-        Ok(body) => Ok(Answer::Whole { status, body: body? }),
+        // A response has a field of that name for what it answers itself.
+        Ok(Ok((_, IsError(true)))) if status.is_success() && protocol != Protocol::Responses => Err(Failure::Malformed),
+        Ok(whole) => Ok(Answer::Whole { status, body: whole?.0 }),
         Err(_) => Err(Failure::Timeout),
     }
 }
@@ -162,8 +164,12 @@ fn is_of(reply: &Response<Incoming>, form: &str) -> bool {
     value.len() >= form.len() && value[..form.len()].eq_ignore_ascii_case(form.as_bytes())
 }
 
+/// Whether an answer says that it is none.
+#[derive(Debug)]
+struct IsError(bool);
+
 /// The whole answer, which has to be JSON.
-async fn whole(reply: Response<Incoming>) -> Result<Bytes, Failure> {
+async fn whole(reply: Response<Incoming>) -> Result<(Bytes, IsError), Failure> {
     if !is_of(&reply, "application/json") {
         return Err(Failure::Malformed);
     }
@@ -176,10 +182,13 @@ async fn whole(reply: Response<Incoming>) -> Result<Bytes, Failure> {
         }
         bytes.extend_from_slice(&data);
     }
-    match serde_json::from_slice::<IgnoredAny>(&bytes) {
-        Ok(_) => Ok(bytes.into()),
-        Err(_) => Err(Failure::Malformed),
-    }
+    let is_error = match serde_json::from_slice::<sse::Failed>(&bytes) {
+        Ok(answer) => answer.error.is_some(),
+        // Something else than an object, which may be JSON all the same.
+        Err(error) if error.is_data() && serde_json::from_slice::<IgnoredAny>(&bytes).is_ok() => false,
+        Err(_) => return Err(Failure::Malformed),
+    };
+    Ok((bytes.into(), IsError(is_error)))
 }
 
 /// A stream up to its first content: until then another target can take its place and nobody notices.

@@ -3,10 +3,7 @@
 
 use std::sync::OnceLock;
 
-#[path = "upstream.rs"]
-mod upstream;
-
-use upstream::{Reply, Service};
+use crate::upstream::{Reply, Service};
 
 /// The first byte chooses the endpoint.
 const PATHS: [&str; 6] =

@@ -3,10 +3,7 @@
 
 use std::sync::OnceLock;
 
-#[path = "upstream.rs"]
-mod upstream;
-
-use upstream::{Reply, Service};
+use crate::upstream::{Reply, Service};
 
 /// The first byte chooses the protocol, the second the size of the pieces.
 const PROTOCOLS: [(&str, &str); 3] = [

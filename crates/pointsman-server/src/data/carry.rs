@@ -54,8 +54,41 @@ struct Asked {
 /// What a target said, with the span of the call.
 type Heard = (Answer, Option<Attempt>);
 
-/// The targets that were asked and did not answer.
-type Failed<'r> = Vec<(&'r Target, Failure)>;
+/// A call that came to nothing.
+#[derive(Clone, Copy)]
+struct Lost<'r> {
+    target: &'r Target,
+    failure: Failure,
+    at: Instant,
+}
+
+impl<'r> Lost<'r> {
+    fn new(target: &'r Target, failure: Failure) -> Self {
+        Self { target, failure, at: Instant::now() }
+    }
+
+    /// Time that the target asked for.
+    fn asked(&self) -> Option<Duration> {
+        match self.failure {
+            Failure::Status(_, wait) => wait,
+            _ => None,
+        }
+    }
+
+    /// Whether the target may be asked again now.
+    fn is_due(&self, now: Instant) -> bool {
+        self.failure.is_passing() && self.asked().is_none_or(|asked| self.at + asked <= now)
+    }
+
+    /// Time until it may, after a round; `None` where it may not be waited for.
+    fn pause(&self, round: usize, jitter: f64, now: Instant) -> Option<Duration> {
+        let left = self.asked().map(|asked| (self.at + asked).saturating_duration_since(now));
+        wait(round, left, jitter).filter(|_| self.failure.is_passing())
+    }
+}
+
+/// The calls that came to nothing.
+type Failed<'r> = Vec<Lost<'r>>;
 
 impl<'r> Carrier<'r> {
     /// Asks until somebody answers.
@@ -76,15 +109,16 @@ impl<'r> Carrier<'r> {
             if let Some(carried) = self.ask_all(order, &mut failed, deadline).await {
                 return Ok(carried);
             }
-            let asked = failed.iter().filter_map(|(_, failure)| match failure {
-                Failure::Status(_, wait) => *wait,
-                _ => None,
-            });
-            let passing = failed.iter().any(|(_, failure)| failure.is_passing());
-            let Some(pause) = wait(round, asked.min(), live.ids.fraction()).filter(|_| passing && round + 1 < rounds)
-            else {
+            // Nobody waits for a retry that nobody may make.
+            if round + 1 == rounds || !live.retries.has_one() {
                 break;
-            };
+            }
+            let (now, jitter) = (Instant::now(), live.ids.fraction());
+            // Of every target what it said last.
+            let is_last =
+                |at: usize| !failed[at + 1..].iter().any(|later| std::ptr::eq(later.target, failed[at].target));
+            let last = (0..failed.len()).filter(|at| is_last(*at)).map(|at| failed[at]);
+            let Some(pause) = last.filter_map(|lost| lost.pause(round, jitter, now)).min() else { break };
             if Instant::now() + pause >= deadline {
                 break;
             }
@@ -100,7 +134,7 @@ impl<'r> Carrier<'r> {
             if !self.may_ask(target, failed) {
                 continue;
             }
-            if let Some((from, failure)) = failed.last() {
+            if let Some(Lost { target: from, failure, .. }) = failed.last() {
                 self.live.metrics.fallback(&from.name, &target.name, failure.as_str());
             }
             // Somebody else needs time too, before the client goes.
@@ -112,7 +146,11 @@ impl<'r> Carrier<'r> {
             let call = Asked { number: failed.len() + 1, by: Deadlines { answer: patience, all: deadline } };
             let hedge = self.current.settings.hedge_after.filter(|_| !self.forward.streams);
             let answer = match hedge {
-                None => self.ask(target, call).await.map(|heard| (target, heard, 0)).map_err(|f| vec![(target, f)]),
+                None => self
+                    .ask(target, call)
+                    .await
+                    .map(|heard| (target, heard, 0))
+                    .map_err(|failure| vec![Lost::new(target, failure)]),
                 Some(after) => self.ask_hedged(target, after, &mut order, failed, call).await,
             };
             match answer {
@@ -126,8 +164,8 @@ impl<'r> Carrier<'r> {
     }
 
     fn may_ask(&self, target: &Target, failed: &Failed<'r>) -> bool {
-        let before = failed.iter().rev().find(|(other, _)| std::ptr::eq(*other, target));
-        before.is_none_or(|(_, failure)| failure.is_passing() && self.live.retries.take())
+        let before = failed.iter().rev().find(|lost| std::ptr::eq(lost.target, target));
+        before.is_none_or(|lost| lost.is_due(Instant::now()) && self.live.retries.take())
     }
 
     /// Asks a target, and where that has not answered after a while, the next one too; whoever answers first counts, and
@@ -143,12 +181,12 @@ impl<'r> Carrier<'r> {
     ) -> Result<(&'r Target, Heard, usize), Failed<'r>> {
         let mut asked = pin!(self.ask(first, call));
         if let Ok(answer) = timeout(after, &mut asked).await {
-            return answer.map(|answer| (first, answer, 0)).map_err(|failure| vec![(first, failure)]);
+            return answer.map(|answer| (first, answer, 0)).map_err(|failure| vec![Lost::new(first, failure)]);
         }
-        let is_new = |target: &&'r Target| !failed.iter().any(|(other, _)| std::ptr::eq(*other, *target));
+        let is_new = |target: &&'r Target| !failed.iter().any(|lost| std::ptr::eq(lost.target, *target));
         let second = order.as_slice().first().copied().filter(is_new).filter(|_| self.live.retries.take());
         let Some(second) = second else {
-            return asked.await.map(|answer| (first, answer, 0)).map_err(|failure| vec![(first, failure)]);
+            return asked.await.map(|answer| (first, answer, 0)).map_err(|failure| vec![Lost::new(first, failure)]);
         };
         order.next();
         self.live.metrics.hedge();
@@ -159,10 +197,10 @@ impl<'r> Carrier<'r> {
         };
         let failure = match answer {
             Ok(answer) => return Ok((target, answer, 1)),
-            Err(failure) => failure,
+            Err(failure) => Lost::new(target, failure),
         };
         let last = if std::ptr::eq(target, first) { hedged.await } else { asked.await };
-        last.map(|answer| (other, answer, 1)).map_err(|last| vec![(target, failure), (other, last)])
+        last.map(|answer| (other, answer, 1)).map_err(|last| vec![failure, Lost::new(other, last)])
     }
 
     async fn ask(&self, target: &Target, Asked { number, by }: Asked) -> Result<Heard, Failure> {
@@ -204,8 +242,8 @@ impl<'r> Carrier<'r> {
 }
 
 /// What failures come to.
-fn failure(failed: &[(&Target, Failure)]) -> Error {
-    let all = |is: fn(&Failure) -> bool| failed.iter().all(|(_, failure)| is(failure));
+fn failure(failed: &[Lost<'_>]) -> Error {
+    let all = |is: fn(&Failure) -> bool| failed.iter().all(|lost| is(&lost.failure));
     let outcome = if all(|failure| matches!(failure, Failure::Status(429, _))) {
         UpstreamOutcome::RateLimited
     } else if all(|failure| matches!(failure, Failure::Status(401..=403, _))) {
@@ -215,11 +253,11 @@ fn failure(failed: &[(&Target, Failure)]) -> Error {
     } else {
         UpstreamOutcome::Failed
     };
-    let waits = failed.iter().filter_map(|(_, failure)| match failure {
-        Failure::Status(429, wait) => *wait,
+    let waits = failed.iter().filter_map(|lost| match lost.failure {
+        Failure::Status(429, wait) => wait,
         _ => None,
     });
     let retry_after = waits.min().map(|wait| u32::try_from(wait.as_secs()).unwrap_or(u32::MAX));
-    let attempts = failed.iter().map(|(target, failure)| (target.name.clone(), failure.as_str())).collect();
+    let attempts = failed.iter().map(|lost| (lost.target.name.clone(), lost.failure.as_str())).collect();
     Error::Upstream { outcome, attempts, retry_after }
 }

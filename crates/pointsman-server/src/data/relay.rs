@@ -11,6 +11,9 @@ use crate::upstream::sse::Says;
 use crate::upstream::{Failure, Stream};
 use crate::wire::protocol::Protocol;
 
+/// How long the end of a body is waited for behind the end of its stream.
+const LAST_BYTES: Duration = Duration::from_secs(1);
+
 /// A stream that has begun. It is dropped, and with it the call, when the client leaves.
 pub(super) struct Relay {
     pub(super) live: Arc<Live>,
@@ -49,6 +52,10 @@ impl Relay {
             }
         }
         let end = loop {
+            // The end is what the target calls the end, whatever becomes of its connection.
+            if done {
+                break End::Well;
+            }
             let latest = until.min(Instant::now() + idle);
             let next = tokio::select! {
                 // The client left: nobody needs the rest.
@@ -58,13 +65,14 @@ impl Relay {
             let event = match next {
                 Err(_) => break End::Broken(Failure::Timeout),
                 Ok(Err(failure)) => break End::Broken(failure),
-                Ok(Ok(None)) if done => break End::Well,
                 Ok(Ok(None)) => break End::Broken(Failure::Broken),
                 Ok(Ok(Some(event))) => event,
             };
             let says = event.ends(protocol);
             match says {
                 Says::Malformed => break End::Broken(Failure::Malformed),
+                // A chat has no form for it but ours; the other protocols have one of their own.
+                Says::Error if protocol == Protocol::Chat => break End::Broken(Failure::Malformed),
                 Says::Done => done = true,
                 _ => {}
             }
@@ -97,5 +105,9 @@ impl Relay {
             }
         }
         sink.finish().await;
+        if done {
+            // Read to its end the connection can be used again.
+            let _ = tokio::time::timeout(LAST_BYTES, rest.next()).await;
+        }
     }
 }

@@ -33,6 +33,11 @@ impl RetryBudget {
         let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |saved| Some((saved + DEPOSIT).min(MOST)));
     }
 
+    /// Whether there is a retry to take.
+    pub(crate) fn has_one(&self) -> bool {
+        self.0.load(Ordering::Relaxed) >= COST
+    }
+
     /// Takes a retry, if there is one.
     pub(crate) fn take(&self) -> bool {
         self.0

@@ -59,11 +59,9 @@ fn nobody_kills_before_the_drain_has_ended() {
 fn every_metric_of_the_dashboard_exists() {
     let fake = Fake::new([completion("Hi")]);
     let tenant = TenantSettings {
-        name: "acme".into(),
-        key_sha256: vec![pointsman::artifact::identity(b"pm-acme")],
-        models: vec!["*".into()],
         requests_per_minute: Some(2),
         budget_usd_per_day: Some(1.0),
+        ..TenantSettings::new("acme", vec![pointsman::artifact::identity(b"pm-acme")])
     };
     let settings = Settings { targets: vec![fake.target("a", "small")], tenants: vec![tenant], ..loopback() };
     let server = Running::with(Latencies::Known, settings);

@@ -168,12 +168,8 @@ fn who_may_not_use_a_model_may_not_embed_with_it() {
     let settings = Settings {
         targets: vec![with("embeddings", fake.target("a", "embed-1")), fake.target("b", "small")],
         tenants: vec![TenantSettings {
-            name: "acme".into(),
-            key_sha256: vec![pointsman::artifact::identity(b"secret")],
             models: vec!["small*".into()],
-            requests_per_minute: None,
-            tokens_per_minute: None,
-            budget_usd_per_day: None,
+            ..TenantSettings::new("acme", vec![pointsman::artifact::identity(b"secret")])
         }],
         ..loopback()
     };

@@ -101,14 +101,7 @@ fn a_session_moves_on_when_its_target_is_down_and_stays_there() {
 #[test]
 fn a_session_is_its_tenants_own() {
     let key = |key: &str| pointsman::artifact::identity(key.as_bytes());
-    let tenant = |name: &str| TenantSettings {
-        name: name.into(),
-        key_sha256: vec![key(name)],
-        models: vec!["*".into()],
-        requests_per_minute: None,
-        tokens_per_minute: None,
-        budget_usd_per_day: None,
-    };
+    let tenant = |name: &str| TenantSettings::new(name, vec![key(name)]);
     let fakes = fakes();
     let targets = vec![fakes[0].target("a", "small"), fakes[1].target("b", "code é")];
     let server = Running::with(

@@ -155,13 +155,8 @@ fn feedback_that_makes_no_sense_is_refused() {
 
 #[test]
 fn a_tenant_judges_its_own_decisions_alone() {
-    let tenant = |name: &str| TenantSettings {
-        name: name.into(),
-        key_sha256: vec![pointsman::artifact::identity(format!("key-of-{name}").as_bytes())],
-        models: vec!["*".into()],
-        requests_per_minute: None,
-        tokens_per_minute: None,
-        budget_usd_per_day: None,
+    let tenant = |name: &str| {
+        TenantSettings::new(name, vec![pointsman::artifact::identity(format!("key-of-{name}").as_bytes())])
     };
     let server = serving(Vec::new(), vec![tenant("one"), tenant("two")]);
     let ask = |line: &str, name: &str, body: &Value| {

@@ -10,14 +10,7 @@ use crate::{Settings, StateSettings, TargetSettings, TenantSettings};
 fn tenant(name: &str, models: &[&str], requests_per_minute: Option<u32>) -> TenantSettings {
     let digest = pointsman::artifact::identity(format!("key-of-{name}").as_bytes());
     let models = models.iter().map(|&model| model.to_owned()).collect();
-    TenantSettings {
-        name: name.into(),
-        key_sha256: vec![digest],
-        models,
-        requests_per_minute,
-        tokens_per_minute: None,
-        budget_usd_per_day: None,
-    }
+    TenantSettings { models, requests_per_minute, ..TenantSettings::new(name, vec![digest]) }
 }
 
 fn serving(targets: Vec<TargetSettings>) -> Running {

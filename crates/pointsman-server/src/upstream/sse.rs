@@ -30,6 +30,12 @@ pub(crate) enum Says {
     Malformed,
 }
 
+/// What tells an answer, or a part of one, that is none.
+#[derive(Deserialize)]
+pub(crate) struct Failed {
+    pub(crate) error: Option<IgnoredAny>,
+}
+
 /// What is looked at of a chunk.
 #[derive(Deserialize)]
 struct Chunk {
@@ -85,8 +91,9 @@ impl Event {
         let Some(data) = self.data() else { return Says::Nothing };
         match protocol {
             Protocol::Chat | Protocol::Embeddings if data.trim() == "[DONE]" => Says::Done,
-            Protocol::Chat | Protocol::Embeddings => match serde_json::from_str::<IgnoredAny>(&data) {
-                Ok(_) => Says::Content,
+            Protocol::Chat | Protocol::Embeddings => match serde_json::from_str::<Failed>(&data) {
+                Ok(Failed { error: None }) => Says::Content,
+                Ok(Failed { error: Some(_) }) => Says::Error,
                 Err(_) => Says::Malformed,
             },
             Protocol::Responses | Protocol::Messages => typed_says(&data),
