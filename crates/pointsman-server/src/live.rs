@@ -201,8 +201,9 @@ fn load(parts: Parts, before: Option<&Current>, spent: &BTreeMap<String, f64>) -
     let Parts { settings, shelf, texts, config_version } = parts;
     let router = shelf.active();
     let snapshot = Snapshot::new(router, &settings.objective, &settings.aliases, config_version)?;
-    let targets =
-        Targets::new(&settings.targets, &settings.health, router.models(), |model_idx| snapshot.price(model_idx))?;
+    let price = |model_idx| snapshot.price(model_idx);
+    let served = before.map(|before| &before.targets);
+    let targets = Targets::new(&settings.targets, &settings.health, router.models(), served, price)?;
     let models = [router.models(), targets.others()].concat();
     let tenants = Tenants::new(&settings.tenants, &models, before.map(|before| &before.tenants), spent, now_us())?;
     let policies = Policies::new(&settings.policies, &models)?;

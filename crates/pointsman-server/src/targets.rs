@@ -32,11 +32,13 @@ pub(crate) struct Targets {
 }
 
 impl Targets {
-    /// Checks what is configured; a target without a price has the catalogue's for its model.
+    /// Checks what is configured; a target without a price has the catalogue's for its model, and one that is as it was in
+    /// `before` goes on as it was doing.
     pub(crate) fn new(
         settings: &[TargetSettings],
         health: &HealthSettings,
         models: &[String],
+        before: Option<&Self>,
         catalogue: impl Fn(usize) -> Option<TargetPrice>,
     ) -> Result<Self, Error> {
         if !health.path.starts_with('/') || health.path.parse::<axum::http::Uri>().is_err() {
@@ -58,7 +60,8 @@ impl Targets {
                 return Err(Error::target(&setting.name, "name", "one that no other target has", &setting.name));
             }
             let model_idx = targets.model_idx(setting, models)?;
-            let mut target = Target::new(setting, targets.all.len(), model_idx, &trust)?;
+            let namesake = before.and_then(|before| before.all.iter().find(|target| target.name == setting.name));
+            let mut target = Target::new(setting, targets.all.len(), model_idx, &trust, namesake)?;
             target.price = target.price.or_else(|| catalogue(model_idx));
             targets.by_model[model_idx].push(target.position);
             targets.all.push(target);
@@ -269,7 +272,7 @@ mod tests {
     fn targets(n: usize) -> Targets {
         let settings: Vec<TargetSettings> =
             (0..n).map(|number| TargetSettings::new(format!("t{number}"), "small", "http://127.0.0.1:9/v1")).collect();
-        Targets::new(&settings, &HealthSettings::default(), &["small".to_owned()], |_| None).expect("valid")
+        Targets::new(&settings, &HealthSettings::default(), &["small".to_owned()], None, |_| None).expect("valid")
     }
 
     /// Numbers in `[0, 1)` that a seed determines.
@@ -335,6 +338,25 @@ mod tests {
         let counts = firsts(&targets, &Wish::default(), now);
         assert_eq!(counts[..2], [0, 0], "the worst two");
         assert!(counts[2] > 4_000 && counts[3] > 4_000, "{counts:?}");
+    }
+
+    #[test]
+    fn a_reload_leaves_what_is_known_of_targets_that_stay_as_they_were() {
+        let (before, now) = (targets(2), Instant::now());
+        for target in before.iter() {
+            (0..3).for_each(|_| target.report(Report::Failed, now));
+        }
+        let busy = before.all[0].begin();
+        let mut settings: Vec<TargetSettings> =
+            (0..2).map(|number| TargetSettings::new(format!("t{number}"), "small", "http://127.0.0.1:9/v1")).collect();
+        settings[1].api_key = Some("another".into());
+        let health = HealthSettings::default();
+        let after = Targets::new(&settings, &health, &["small".to_owned()], Some(&before), |_| None).expect("valid");
+        let standings = after.all.iter().map(|target| target.standing(now));
+        assert_eq!(standings.collect::<Vec<_>>(), [Standing::Down, Standing::Well], "the second is another one now");
+        assert_eq!(after.all[0].in_flight(), 1);
+        drop(busy);
+        assert_eq!(after.all[0].in_flight(), 0);
     }
 
     #[test]

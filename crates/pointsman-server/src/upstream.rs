@@ -130,7 +130,7 @@ pub(crate) async fn call(target: &Target, call: Call) -> Result<Answer, Failure>
     // Of an answer that is no stream everything comes at once, at the end.
     let first = if streams { total.min(now + target.timeouts.first_token) } else { total };
     let first = first.min(by.answer);
-    let reply = timeout_at(first.into(), target.client.post(target.uri(protocol.path()), headers, body)).await;
+    let reply = timeout_at(first.into(), target.client().post(target.uri(protocol.path()), headers, body)).await;
     let reply = reply.map_err(|_| Failure::Timeout)??;
     let status = reply.status();
     if status == StatusCode::REQUEST_TIMEOUT

@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::metrics::gen_ai::Answers;
 use crate::routing::sessions::Seat;
-use crate::upstream::addresses::reach;
+use crate::upstream::addresses::{Reach, reach};
 use crate::upstream::client::{Client, Trust};
 use crate::wire::headers::encoded;
 use crate::wire::protocol::Protocol;
@@ -37,7 +37,6 @@ pub(crate) struct Target {
     /// Its key, as a protocol sends it.
     credentials: Vec<(Protocol, HeaderName, HeaderValue)>,
     pub(crate) timeouts: Timeouts,
-    pub(crate) client: Client,
     scheme: Scheme,
     authority: Authority,
     /// Path of the base, without a slash at the end.
@@ -49,8 +48,32 @@ pub(crate) struct Target {
     pub(crate) price: Option<TargetPrice>,
     /// Where its answers are counted, by protocol.
     answers: [OnceLock<Answers>; Protocol::ALL.len()],
+    life: Arc<Life>,
+}
+
+/// What changes of a target while it serves, and its connections. A reload that leaves its settings as they were leaves this
+/// too: what is known to be down stays so, and nobody has to connect anew.
+#[derive(Debug)]
+struct Life {
+    settings: TargetSettings,
+    client: Client,
     health: Mutex<Health>,
     in_flight: AtomicUsize,
+}
+
+impl Life {
+    /// The one of `before` where that is the same target, else a new one.
+    fn of(before: Option<&Target>, settings: &TargetSettings, trust: &Trust, reach: Reach) -> Arc<Self> {
+        let same = before.map(|before| Arc::clone(&before.life)).filter(|life| life.settings == *settings);
+        same.unwrap_or_else(|| {
+            Arc::new(Self {
+                settings: settings.clone(),
+                client: Client::new(trust, settings.timeouts.connect, reach),
+                health: Mutex::default(),
+                in_flight: AtomicUsize::new(0),
+            })
+        })
+    }
 }
 
 /// The form of a base address.
@@ -62,6 +85,7 @@ impl Target {
         position: usize,
         model_idx: usize,
         trust: &Trust,
+        before: Option<&Self>,
     ) -> Result<Self, Error> {
         let TargetSettings { name, model, base_url, upstream_model, api_key, timeouts, .. } = settings;
         let bad = |field, expected, got: &str| Error::target(name, field, expected, got);
@@ -135,6 +159,7 @@ impl Target {
         if settings.capabilities.is_some() {
             capabilities.get_or_insert_default();
         }
+        let life = Life::of(before, settings, trust, reach);
         Ok(Self {
             region: settings.region.clone(),
             capabilities,
@@ -150,13 +175,11 @@ impl Target {
             upstream_model: upstream_model.clone().unwrap_or_else(|| model.clone()),
             credentials,
             timeouts: *timeouts,
-            client: Client::new(trust, timeouts.connect, reach),
             scheme,
             authority,
             base_path: path.path().trim_end_matches('/').to_owned(),
             answers: Default::default(),
-            health: Mutex::default(),
-            in_flight: AtomicUsize::new(0),
+            life,
         })
     }
 
@@ -177,9 +200,14 @@ impl Target {
         self.answers[protocol as usize].get_or_init(|| metrics.answers(protocol, &self.model))
     }
 
+    /// What speaks to it.
+    pub(crate) fn client(&self) -> &Client {
+        &self.life.client
+    }
+
     /// Calls on their way.
     pub(crate) fn in_flight(&self) -> usize {
-        self.in_flight.load(Ordering::Relaxed)
+        self.life.in_flight.load(Ordering::Relaxed)
     }
 
     /// How it stands now.
@@ -280,13 +308,13 @@ impl Target {
 
     /// Notes that something is being done; it has ended when what is returned is dropped.
     pub(crate) fn begin(&self) -> Busy<'_> {
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        self.life.in_flight.fetch_add(1, Ordering::Relaxed);
         Busy(self)
     }
 
     fn health(&self) -> std::sync::MutexGuard<'_, Health> {
         // Nothing is left half changed by a panic.
-        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+        self.life.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -296,6 +324,6 @@ pub(crate) struct Busy<'t>(&'t Target);
 
 impl Drop for Busy<'_> {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.0.life.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }

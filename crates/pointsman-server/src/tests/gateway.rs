@@ -425,15 +425,18 @@ fn targets_are_checked_before_anything_is_served() {
         (TargetSettings { api_key: Some("a\nb".into()), ..good.clone() }, "api_key_env expected"),
     ] {
         let error =
-            crate::targets::Targets::new(&[bad], &crate::HealthSettings::default(), &[CHEAP.to_owned()], |_| None)
-                .expect_err("refused")
-                .to_string();
+            crate::targets::Targets::new(&[bad], &crate::HealthSettings::default(), &[CHEAP.to_owned()], None, |_| {
+                None
+            })
+            .expect_err("refused")
+            .to_string();
         assert!(error.contains(expected), "{error}");
     }
     let twice = crate::targets::Targets::new(
         &[good.clone(), good],
         &crate::HealthSettings::default(),
         &[CHEAP.to_owned()],
+        None,
         |_| None,
     )
     .expect_err("refused");

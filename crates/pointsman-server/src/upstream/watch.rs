@@ -49,7 +49,7 @@ async fn probe(target: &Target, path: &str, time: Duration) -> Option<Report> {
     if let Some((name, value)) = target.credential(target.protocol()) {
         headers.insert(name, value);
     }
-    let Ok(Ok(reply)) = timeout(time, target.client.get(target.uri(path), headers)).await else {
+    let Ok(Ok(reply)) = timeout(time, target.client().get(target.uri(path), headers)).await else {
         return Some(Report::Failed);
     };
     match reply.status().as_u16() {
