@@ -87,6 +87,23 @@ fn what_is_recorded_is_told_with_its_outcome_and_feedback() {
 }
 
 #[test]
+fn an_outcome_is_told_whether_it_came_with_its_decision_or_later() {
+    let ledger = Ledger::open(&settings(Place::Memory)).expect("opens");
+    // Whoever asks has everything written that came before.
+    ledger.decide(decision("early", 10));
+    assert!(asked(&ledger, |connection| Told::find(connection, "early")).expect("there").outcome.is_none());
+    ledger.settle(outcome("early"));
+    ledger.decide(decision("together", 20));
+    ledger.settle(outcome("together"));
+    ledger.settle(outcome("nobody's"));
+    for id in ["early", "together"] {
+        let told = asked(&ledger, move |connection| Told::find(connection, id)).expect("there");
+        assert_eq!(told.outcome, Some(outcome(id)), "{id}");
+    }
+    assert!(asked(&ledger, |connection| Told::find(connection, "nobody's")).is_none());
+}
+
+#[test]
 fn feedback_finds_only_decisions_of_its_own_tenant_and_is_kept_once_per_key() {
     let ledger = Ledger::open(&settings(Place::Memory)).expect("opens");
     ledger.decide(decision("d1", 10));
