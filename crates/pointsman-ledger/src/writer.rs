@@ -113,16 +113,25 @@ impl Ledger {
         {
             reply(Err(Error::Closed));
         }
+        self.wake();
     }
 
     /// Asks something of the tables, behind everything recorded so far; the answer is lost where the queue is full.
     pub fn ask(&self, question: impl FnOnce(&Connection) + Send + 'static) {
         let _ = self.sender.try_send(Message::Ask(Box::new(question)));
+        self.wake();
     }
 
     /// Rows that could not be recorded.
     pub fn lost(&self) -> u64 {
         self.lost.load(Ordering::Relaxed)
+    }
+
+    /// Has a question looked at now.
+    fn wake(&self) {
+        if let Some(thread) = &self.thread {
+            thread.thread().unpark();
+        }
     }
 
     fn send(&self, message: Message) {
@@ -134,7 +143,10 @@ impl Ledger {
 
 impl Drop for Ledger {
     fn drop(&mut self) {
+        // Where the queue is full there is room once it is looked at.
+        self.wake();
         let _ = self.sender.send(Message::Close);
+        self.wake();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -151,47 +163,78 @@ struct Writer {
 }
 
 impl Writer {
+    /// Waits for a first row, then for the window to pass while others gather: rows do not wake this thread one by one, which
+    /// would cost whoever records them more than the rows themselves. Questions do.
     fn run(mut self, receiver: &Receiver<Message>) {
         self.sweep();
-        let mut due: Option<Instant> = None;
         loop {
-            let wait = due.map_or(SWEEP, |due| due.saturating_duration_since(Instant::now()));
-            match receiver.recv_timeout(wait) {
-                Ok(Message::Feedback(feedback, reply)) => {
-                    self.flush();
-                    due = None;
-                    reply(self.feedback(&feedback));
-                }
-                Ok(Message::Ask(question)) => {
-                    self.flush();
-                    due = None;
-                    question(&self.connection);
-                }
-                Ok(Message::Close) | Err(RecvTimeoutError::Disconnected) => {
-                    self.flush();
-                    let left = self.pending.len() as u64;
-                    self.lost.fetch_add(left, Ordering::Relaxed);
-                    // What is in the log goes into the file, which then can be copied alone.
-                    let _ = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
-                    return;
-                }
-                Ok(row) => {
-                    self.pending.push(row);
-                    due = due.or_else(|| Some(Instant::now() + WINDOW));
-                    if self.pending.len() >= BATCH {
-                        self.flush();
-                        due = None;
+            match receiver.recv_timeout(SWEEP) {
+                Ok(message) => {
+                    let due = Instant::now() + WINDOW;
+                    if !self.take(message) || !self.gather(receiver, due) {
+                        return;
                     }
-                }
-                Err(RecvTimeoutError::Timeout) => {
                     self.flush();
-                    due = None;
+                }
+                Err(RecvTimeoutError::Timeout) => self.flush(),
+                Err(RecvTimeoutError::Disconnected) => {
+                    self.close();
+                    return;
                 }
             }
             if self.swept.is_none_or(|swept| swept.elapsed() >= SWEEP) {
                 self.sweep();
             }
         }
+    }
+
+    /// Takes what comes until `due`; false at the end of the ledger.
+    fn gather(&mut self, receiver: &Receiver<Message>, due: Instant) -> bool {
+        loop {
+            while let Ok(message) = receiver.try_recv() {
+                if !self.take(message) {
+                    return false;
+                }
+            }
+            let left = due.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.pending.is_empty() {
+                return true;
+            }
+            std::thread::park_timeout(left);
+        }
+    }
+
+    /// Takes a message; false at the end of the ledger.
+    fn take(&mut self, message: Message) -> bool {
+        match message {
+            Message::Feedback(feedback, reply) => {
+                self.flush();
+                reply(self.feedback(&feedback));
+            }
+            Message::Ask(question) => {
+                self.flush();
+                question(&self.connection);
+            }
+            Message::Close => {
+                self.close();
+                return false;
+            }
+            row => {
+                self.pending.push(row);
+                if self.pending.len() >= BATCH {
+                    self.flush();
+                }
+            }
+        }
+        true
+    }
+
+    fn close(&mut self) {
+        self.flush();
+        let left = self.pending.len() as u64;
+        self.lost.fetch_add(left, Ordering::Relaxed);
+        // What is in the log goes into the file, which then can be copied alone.
+        let _ = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
     }
 
     /// Writes what is pending. Where that fails it stays pending, up to a queue's length: a disk that was full may have

@@ -39,6 +39,6 @@ pub(crate) fn run(data: &[u8]) {
     };
     assert!(body.starts_with(said), "something was lost, doubled or reordered: {text}");
     let ends_with_an_event =
-        [&b"\n\n"[..], b"\r\r", b"\n\r\n", b"\r\n\r", b"\n\r"].iter().any(|end| said.ends_with(end));
+        [&b"\n\n"[..], b"\r\r", b"\r\r\n", b"\n\r\n", b"\n\r"].iter().any(|end| said.ends_with(end));
     assert!(said.is_empty() || ends_with_an_event, "half an event: {text}");
 }
