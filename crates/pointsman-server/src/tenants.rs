@@ -18,6 +18,7 @@ use pointsman::policy::matches;
 use sha2::{Digest, Sha256};
 
 use crate::error::Error;
+use crate::wire::protocol::API_KEY;
 use bucket::{Bucket, Quota};
 use budget::{Account, Budget};
 use tokens::TokenLimit;
@@ -205,7 +206,7 @@ impl Tenants {
 
     /// Lets a request of a tenant in by its headers, or not. The error of a tenant that asks too often comes with its name.
     pub(crate) fn admit(&self, headers: &HeaderMap, now: Instant) -> Result<Admitted, (Error, Option<&str>)> {
-        let tenant = bearer(headers).and_then(|key| self.by_key.get(&<[u8; 32]>::from(Sha256::digest(key))));
+        let tenant = key(headers).and_then(|key| self.by_key.get(&<[u8; 32]>::from(Sha256::digest(key))));
         let Some(tenant) = tenant.map(|position| &self.all[*position]) else { return Err((Error::Unauthorized, None)) };
         // Nothing is left half changed by a panic.
         let taken = tenant.bucket.as_ref().map(|b| b.lock().unwrap_or_else(PoisonError::into_inner).take(1, now));
@@ -245,6 +246,14 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     let (scheme, key) = value.split_at_checked("bearer ".len())?;
     let key = key.trim_ascii();
     (scheme.eq_ignore_ascii_case(b"bearer ") && (1..=LONGEST_KEY).contains(&key.len())).then_some(key)
+}
+
+/// The key of a request: its bearer token, or where nothing stands in that header, what Anthropic's clients send.
+fn key(headers: &HeaderMap) -> Option<&[u8]> {
+    if headers.contains_key(AUTHORIZATION) {
+        return bearer(headers);
+    }
+    headers.get(API_KEY).map(HeaderValue::as_bytes).filter(|key| (1..=LONGEST_KEY).contains(&key.len()))
 }
 
 /// The digest that a text of 64 hexadecimal digits stands for.
@@ -292,6 +301,11 @@ mod tests {
             let error = tenants.admit(&bearing(wrong), now).expect_err("kept out").0;
             assert!(matches!(error, Error::Unauthorized), "{wrong}");
         }
+        let anthropics = HeaderMap::from_iter([(API_KEY, HeaderValue::from_static("pm-acme"))]);
+        assert!(
+            tenants.admit(&anthropics, now).is_err_and(|(error, _)| matches!(error, Error::RateLimited { .. })),
+            "known"
+        );
         let digest_as_key = format!("Bearer {}", digest("pm-acme"));
         assert!(tenants.admit(&bearing(&digest_as_key), now).is_err(), "what is stored opens nothing");
         assert!(tenants.admit(&HeaderMap::new(), now).is_err());

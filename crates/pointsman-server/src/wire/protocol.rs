@@ -19,7 +19,7 @@ pub(crate) enum Protocol {
 }
 
 /// Anthropic's name for the header with the key, and the version that is meant where a client names none.
-const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+pub(crate) const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 pub(crate) const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 pub(crate) const DEFAULT_VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
 
