@@ -134,7 +134,9 @@ impl<'r> Carrier<'r> {
             if !self.may_ask(target, failed) {
                 continue;
             }
-            if let Some(Lost { target: from, failure, .. }) = failed.last() {
+            if let Some(Lost { target: from, failure, .. }) = failed.last()
+                && !std::ptr::eq(*from, target)
+            {
                 self.live.metrics.fallback(&from.name, &target.name, failure.as_str());
             }
             // Somebody else needs time too, before the client goes.
