@@ -8,10 +8,14 @@ mod artifact;
 mod configuration;
 #[path = "fuzz/targets/log.rs"]
 mod log;
+#[path = "fuzz/targets/pieces.rs"]
+mod pieces;
 #[path = "fuzz/targets/request.rs"]
 mod request;
 #[path = "fuzz/targets/stream.rs"]
 mod stream;
+#[path = "fuzz/targets/text.rs"]
+mod text;
 #[path = "fuzz/targets/upstream.rs"]
 mod upstream;
 
@@ -60,6 +64,11 @@ fn requests() {
 #[test]
 fn streams() {
     replay("fuzz/seeds/stream", stream::run);
+}
+
+#[test]
+fn texts() {
+    replay("fuzz/seeds/text", text::run);
 }
 
 #[test]
