@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Mutex;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
@@ -47,6 +47,8 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
     /// When the first token had come.
     pub(crate) first: Option<Instant>,
+    /// Times between its pieces from then on.
+    pub(crate) gaps: Vec<Duration>,
     /// When everything had come.
     pub(crate) ended: Instant,
 }
@@ -184,17 +186,22 @@ impl Pool {
 
 async fn read(response: Response<Incoming>, token: &[u8]) -> Result<Answer, String> {
     let (head, mut incoming) = response.into_parts();
-    let (mut body, mut first) = (Vec::new(), None);
+    let (mut body, mut first, mut gaps) = (Vec::new(), None, Vec::new());
+    let mut latest = Instant::now();
     while let Some(frame) = incoming.frame().await {
         let frame = frame.map_err(|error| format!("half an answer: {error:?}"))?;
         if let Some(data) = frame.data_ref() {
             body.extend_from_slice(data);
-            if first.is_none() && contains(&body, token) {
-                first = Some(Instant::now());
+            let now = Instant::now();
+            if first.is_some() {
+                gaps.push(now - latest);
+            } else if contains(&body, token) {
+                first = Some(now);
             }
+            latest = now;
         }
     }
-    Ok(Answer { status: head.status.as_u16(), headers: head.headers, body, first, ended: Instant::now() })
+    Ok(Answer { status: head.status.as_u16(), headers: head.headers, body, first, gaps, ended: Instant::now() })
 }
 
 fn contains(bytes: &[u8], part: &[u8]) -> bool {

@@ -22,6 +22,8 @@ const CHUNKS: usize = 20;
 /// What came of one load.
 struct Figures {
     first: Tally,
+    /// Times between tokens.
+    gaps: Tally,
     n_streams: usize,
     wrong: Vec<String>,
     most: usize,
@@ -42,17 +44,27 @@ pub(crate) async fn run(options: &Options, folder: &Path) {
     for (name, figures) in [("direct", &direct), ("pointsman", &through)] {
         println!(
             "streams/n={n}/{name}: {} streams of {CHUNKS} tokens, {} at a time, {} wrong; time to first token p50 {} µs, p99 {} µs; \
-             machine {:.0} % busy",
+             between tokens p50 {} µs, p99 {} µs, p99.9 {} µs; machine {:.0} % busy",
             figures.n_streams,
             figures.most,
             figures.wrong.len(),
             figures.first.quantile_us(0.5),
             figures.first.quantile_us(0.99),
+            figures.gaps.quantile_us(0.5),
+            figures.gaps.quantile_us(0.99),
+            figures.gaps.quantile_us(0.999),
             100.0 * figures.busy,
         );
     }
-    let added = |share| through.first.quantile_us(share) as f64 - direct.first.quantile_us(share) as f64;
-    println!("streams/n={n}: added to the time to first token: p50 {:.0} µs, p99 {:.0} µs", added(0.5), added(0.99));
+    let added = |of: fn(&Figures) -> &Tally, share| {
+        of(&through).quantile_us(share) as f64 - of(&direct).quantile_us(share) as f64
+    };
+    println!(
+        "streams/n={n}: added to the time to first token: p50 {:.0} µs, p99 {:.0} µs; to that between tokens: p99 {:.0} µs",
+        added(|f| &f.first, 0.5),
+        added(|f| &f.first, 0.99),
+        added(|f| &f.gaps, 0.99),
+    );
     for wrong in direct.wrong.iter().chain(&through.wrong).take(5) {
         println!("streams: {wrong}");
     }
@@ -62,7 +74,14 @@ pub(crate) async fn run(options: &Options, folder: &Path) {
 async fn load(to: SocketAddr, rate: f64, time: Duration) -> Figures {
     let (pool, texts) = (Arc::new(Pool::new(to)), texts(300, 1_024, 3));
     let open = Arc::new((AtomicUsize::new(0), AtomicUsize::new(0)));
-    let mut figures = Figures { first: Tally::default(), n_streams: 0, wrong: Vec::new(), most: 0, busy: 0.0 };
+    let mut figures = Figures {
+        first: Tally::default(),
+        gaps: Tally::default(),
+        n_streams: 0,
+        wrong: Vec::new(),
+        most: 0,
+        busy: 0.0,
+    };
     let before = machine();
     let each = |number: u64, due: Instant| {
         let text = &texts[usize::try_from(number).unwrap_or(0) % texts.len()];
@@ -71,15 +90,18 @@ async fn load(to: SocketAddr, rate: f64, time: Duration) -> Figures {
             open.1.fetch_max(open.0.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
             let answer = pool.ask(&ask).await;
             open.0.fetch_sub(1, Ordering::Relaxed);
-            let answer = answer.map(|answer| (answer.first, answer.verdict(&ask)));
+            let answer = answer.map(|answer| (answer.verdict(&ask), answer.first, answer.gaps));
             (due, answer)
         }
     };
     pace::open(rate, time, each, |(due, answer)| {
         figures.n_streams += 1;
         match answer {
-            Ok((Some(first), Verdict::Whole)) => figures.first.record(first.saturating_duration_since(due)),
-            Ok((_, verdict)) => figures.wrong.push(format!("{verdict:?}")),
+            Ok((Verdict::Whole, Some(first), gaps)) => {
+                figures.first.record(first.saturating_duration_since(due));
+                gaps.into_iter().for_each(|gap| figures.gaps.record(gap));
+            }
+            Ok((verdict, ..)) => figures.wrong.push(format!("{verdict:?}")),
             Err(error) => figures.wrong.push(error),
         }
     })

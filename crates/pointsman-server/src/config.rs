@@ -10,6 +10,7 @@ use pointsman::Objective;
 use serde::Deserialize;
 
 use crate::error::Error;
+use crate::routing::causes::Cause;
 use crate::routing::policies::PolicySettings;
 use crate::routing::sessions::{SessionSettings, Stick};
 use crate::settings::Settings;
@@ -41,6 +42,8 @@ pub struct Config {
     pub health: HealthSection,
     /// Whether a second target is asked when the first is slow.
     pub hedging: HedgingSection,
+    /// After what the next target is asked.
+    pub fallback: FallbackSection,
     /// Names of the operator's own: each stands for a model of the router, or for `auto` with or without an objective.
     pub aliases: BTreeMap<String, String>,
     /// Who may use the data plane.
@@ -93,6 +96,14 @@ pub struct HealthSection {
 pub struct HedgingSection {
     /// Milliseconds without an answer after which the next target is asked too, where no stream is wanted; 0: never.
     pub after_ms: Option<u64>,
+}
+
+/// `[fallback]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FallbackSection {
+    /// Failures of a target after which the next one is asked. Default: all but `content`.
+    pub on: Option<Vec<Cause>>,
 }
 
 /// `[sessions]`; for domains and defaults see [`SessionSettings`].
@@ -362,8 +373,21 @@ impl Config {
     /// # Errors
     /// [`Error::NoRouter`] without a path, [`Error::Router`] for an objective that does not exist.
     pub fn into_settings(self) -> Result<Settings, Error> {
-        let Self { server, router, log, targets, health, hedging, aliases, tenants, sessions, state, traces, policies } =
-            self;
+        let Self {
+            server,
+            router,
+            log,
+            targets,
+            health,
+            hedging,
+            fallback,
+            aliases,
+            tenants,
+            sessions,
+            state,
+            traces,
+            policies,
+        } = self;
         let mut settings = Settings::new(router.path.ok_or(Error::NoRouter)?);
         if let Some(objective) = router.objective {
             settings.objective = objective.into_objective()?;
@@ -374,6 +398,7 @@ impl Config {
         settings.sessions = sessions.into_settings();
         settings.health = health.into_settings();
         settings.hedge_after = hedging.after_ms.filter(|after| *after > 0).map(Duration::from_millis);
+        set(&mut settings.fallback_on, fallback.on);
         settings.traces = traces.map(TracesSection::into_settings).transpose()?;
         settings.aliases = aliases;
         settings.tenants = tenants.into_iter().map(TenantSection::into_settings).collect();

@@ -75,6 +75,7 @@ pub use config::Config;
 pub use error::{Error, UpstreamOutcome};
 pub use explain::Explainer;
 pub use net::server::{Listening, Reloader, Server};
+pub use routing::causes::Cause;
 pub use routing::policies::PolicySettings;
 pub use routing::sessions::{SessionSettings, Stick};
 pub use settings::Settings;

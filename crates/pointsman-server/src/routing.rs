@@ -2,6 +2,7 @@
 //! targets at a moment (health, load, budgets) will come in here as one more argument, and what it does with a plan
 //! happens outside.
 
+pub(crate) mod causes;
 pub(crate) mod plan;
 pub(crate) mod policies;
 pub(crate) mod retries;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use pointsman::Objective;
 
 use crate::error::Error;
+use crate::routing::causes::Cause;
 use crate::routing::policies::PolicySettings;
 use crate::routing::sessions::SessionSettings;
 use crate::state::StateSettings;
@@ -30,6 +31,9 @@ pub struct Settings {
     /// Time without an answer after which the next target is asked too, where no stream is wanted: whoever answers first
     /// counts. Default: never.
     pub hedge_after: Option<Duration>,
+    /// After which failures of a target the next one is asked; after any other the request ends. Default:
+    /// [`Cause::DEFAULT`].
+    pub fallback_on: Vec<Cause>,
     /// Names beside those of the router: each stands for one of its models, or for `auto`, `auto:quality` and so on.
     /// Default: none.
     pub aliases: BTreeMap<String, String>,
@@ -76,6 +80,7 @@ impl Settings {
             targets: Vec::new(),
             health: HealthSettings::default(),
             hedge_after: None,
+            fallback_on: Cause::DEFAULT.into(),
             aliases: BTreeMap::new(),
             tenants: Vec::new(),
             policies: Vec::new(),

@@ -3,6 +3,7 @@
 
 pub(crate) mod addresses;
 pub(crate) mod client;
+pub(crate) mod objection;
 pub(crate) mod sse;
 pub(crate) mod watch;
 
@@ -16,6 +17,7 @@ use hyper::body::Incoming;
 use serde::de::IgnoredAny;
 use tokio::time::timeout_at;
 
+use crate::routing::causes::Cause;
 use crate::targets::Target;
 use crate::targets::health::Report;
 use crate::wire::protocol::Protocol;
@@ -66,6 +68,10 @@ pub(crate) enum Failure {
     Malformed,
     /// A status that is the target's fault or ours, and when to come again.
     Status(u16, Option<Duration>),
+    /// The request is longer than the target's model can read.
+    ContextLength,
+    /// The target does not answer requests about such things.
+    Content,
 }
 
 impl Failure {
@@ -79,6 +85,8 @@ impl Failure {
             Self::Malformed => "malformed",
             Self::Status(401..=403, _) => "key_refused",
             Self::Status(429, _) => "rate_limited",
+            Self::ContextLength => "context_length",
+            Self::Content => "content",
             Self::Status(..) => "status",
         }
     }
@@ -88,13 +96,27 @@ impl Failure {
         match self {
             Self::Status(429, wait) => Report::Busy(wait),
             Self::Status(401..=403, _) => Report::KeyRefused,
+            Self::ContextLength | Self::Content => Report::Answered,
             _ => Report::Failed,
         }
     }
 
     /// Whether the same target may do better in a moment.
     pub(crate) const fn is_passing(self) -> bool {
-        !matches!(self, Self::Status(401..=403, _) | Self::AddressRefused)
+        !matches!(self, Self::Status(401..=403, _) | Self::AddressRefused | Self::ContextLength | Self::Content)
+    }
+
+    /// What the operator calls it.
+    pub(crate) const fn cause(self) -> Cause {
+        match self {
+            Self::Connect | Self::AddressRefused | Self::Broken => Cause::Connection,
+            Self::Timeout => Cause::Timeout,
+            Self::Status(429, _) => Cause::RateLimit,
+            Self::Status(401..=403, _) => Cause::Credentials,
+            Self::Status(..) | Self::Malformed => Cause::Server,
+            Self::ContextLength => Cause::Context,
+            Self::Content => Cause::Content,
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use toml::de::{DeTable, DeValue};
 use crate::nearest::nearest;
 
 /// Sections and their keys.
-const SECTIONS: [(&str, &[&str]); 11] = [
+const SECTIONS: [(&str, &[&str]); 12] = [
     (
         "server",
         &[
@@ -24,6 +24,7 @@ const SECTIONS: [(&str, &[&str]); 11] = [
     ("log", &["format", "level", "prompts"]),
     ("health", &["interval_ms", "path", "timeout_ms"]),
     ("hedging", &["after_ms"]),
+    ("fallback", &["on"]),
     ("sessions", &["stick", "idle_s", "most"]),
     ("state", &["path", "retention_days", "most_decisions"]),
     ("traces", &["endpoint", "protocol", "sample", "service_name", "headers_env"]),

@@ -1,5 +1,6 @@
 //! A decision carried out: one target after the other, and again after a while, until one answers.
 
+use std::ops::ControlFlow;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,7 @@ use crate::targets::Target;
 use crate::targets::health::Report;
 use crate::targets::wish::Wish;
 use crate::traces::{Attempt, Trace};
+use crate::upstream::objection::objection;
 use crate::upstream::{self, Answer, Call, Deadlines, Failure};
 use crate::wire::forward::Forward;
 
@@ -80,6 +82,15 @@ impl<'r> Lost<'r> {
         self.failure.is_passing() && self.asked().is_none_or(|asked| self.at + asked <= now)
     }
 
+    /// Whether another target may not have against the request what this one had.
+    fn is_no_matter_to(&self, other: &Target) -> bool {
+        match self.failure {
+            Failure::ContextLength => other.may_read_more_than(self.target),
+            Failure::Content => other.model_idx != self.target.model_idx,
+            _ => true,
+        }
+    }
+
     /// Time until it may, after a round; `None` where it may not be waited for.
     fn pause(&self, round: usize, jitter: f64, now: Instant) -> Option<Duration> {
         let left = self.asked().map(|asked| (self.at + asked).saturating_duration_since(now));
@@ -90,6 +101,14 @@ impl<'r> Lost<'r> {
 /// The calls that came to nothing.
 type Failed<'r> = Vec<Lost<'r>>;
 
+/// What was tried so far.
+#[derive(Default)]
+struct Tried<'r> {
+    failed: Failed<'r>,
+    /// What the first target said that had something against the request: where nobody else answers, it is for the client.
+    objected: Option<Carried<'r>>,
+}
+
 impl<'r> Carrier<'r> {
     /// Asks until somebody answers.
     pub(super) async fn carry_out(&self) -> Result<Carried<'r>, Error> {
@@ -97,7 +116,7 @@ impl<'r> Carrier<'r> {
         let longest = Instant::now() + LONGEST;
         let deadline = self.timeout.map_or(longest, |timeout| timeout.min(longest));
         live.retries.deposit();
-        let mut failed: Failed<'r> = Vec::new();
+        let mut tried = Tried::default();
         let wish = self.wish;
         let rounds = if wish.is_single { 1 } else { ROUNDS };
         for round in 0..rounds {
@@ -106,8 +125,11 @@ impl<'r> Carrier<'r> {
             if wish.is_single {
                 order.truncate(1);
             }
-            if let Some(carried) = self.ask_all(order, &mut failed, deadline).await {
-                return Ok(carried);
+            if let ControlFlow::Break(ended) = self.ask_all(order, &mut tried, deadline).await {
+                match ended {
+                    Some(carried) => return Ok(carried),
+                    None => break,
+                }
             }
             // Nobody waits for a retry that nobody may make.
             if round + 1 == rounds || !live.retries.has_one() {
@@ -115,6 +137,7 @@ impl<'r> Carrier<'r> {
             }
             let (now, jitter) = (Instant::now(), live.ids.fraction());
             // Of every target what it said last.
+            let failed = &tried.failed;
             let is_last =
                 |at: usize| !failed[at + 1..].iter().any(|later| std::ptr::eq(later.target, failed[at].target));
             let last = (0..failed.len()).filter(|at| is_last(*at)).map(|at| failed[at]);
@@ -124,11 +147,19 @@ impl<'r> Carrier<'r> {
             }
             tokio::time::sleep(pause).await;
         }
-        Err(failure(&failed))
+        let Tried { failed, objected } = tried;
+        objected.map(|carried| Carried { attempts: failed.len(), ..carried }).ok_or_else(|| failure(&failed))
     }
 
-    /// Asks each in turn; one that failed before only where it may do better now and the budget allows it.
-    async fn ask_all(&self, order: Vec<&'r Target>, failed: &mut Failed<'r>, deadline: Instant) -> Option<Carried<'r>> {
+    /// Asks each in turn; one that failed before only where it may do better now and the budget allows it. Breaks with an answer,
+    /// or with none where the operator does not want anybody else to be asked.
+    async fn ask_all(
+        &self,
+        order: Vec<&'r Target>,
+        tried: &mut Tried<'r>,
+        deadline: Instant,
+    ) -> ControlFlow<Option<Carried<'r>>> {
+        let Tried { failed, objected } = tried;
         let mut order = order.into_iter();
         while let Some(target) = order.next() {
             if !self.may_ask(target, failed) {
@@ -155,17 +186,38 @@ impl<'r> Carrier<'r> {
                     .map_err(|failure| vec![Lost::new(target, failure)]),
                 Some(after) => self.ask_hedged(target, after, &mut order, failed, call).await,
             };
+            let before = failed.len();
             match answer {
                 Ok((target, (answer, span), aside)) => {
-                    return Some(Carried { target, answer, span, attempts: failed.len() + 1 + aside });
+                    let failure = self.objection(&answer);
+                    let carried = Carried { target, answer, span, attempts: before + 1 + aside };
+                    let Some(failure) = failure else { return ControlFlow::Break(Some(carried)) };
+                    failed.push(Lost::new(target, failure));
+                    objected.get_or_insert(carried);
                 }
                 Err(more) => failed.extend(more),
             }
+            if failed[before..].iter().any(|lost| !self.goes_on_after(lost.failure)) {
+                return ControlFlow::Break(None);
+            }
         }
-        None
+        ControlFlow::Continue(())
+    }
+
+    /// What a target has against the request, where somebody else is asked for that.
+    fn objection(&self, answer: &Answer) -> Option<Failure> {
+        let Answer::Whole { status, body } = answer else { return None };
+        objection(*status, body).filter(|failure| !self.wish.is_single && self.goes_on_after(*failure))
+    }
+
+    fn goes_on_after(&self, failure: Failure) -> bool {
+        self.current.settings.fallback_on.contains(&failure.cause())
     }
 
     fn may_ask(&self, target: &Target, failed: &Failed<'r>) -> bool {
+        if failed.iter().any(|lost| !lost.is_no_matter_to(target)) {
+            return false;
+        }
         let before = failed.iter().rev().find(|lost| std::ptr::eq(lost.target, target));
         before.is_none_or(|lost| lost.is_due(Instant::now()) && self.live.retries.take())
     }

@@ -278,6 +278,15 @@ impl Target {
         self.protocols[0]
     }
 
+    /// Whether a request that is too long for another target may be short enough for this one, as far as is declared.
+    pub(crate) fn may_read_more_than(&self, other: &Self) -> bool {
+        match (self.context_length, other.context_length) {
+            (Some(length), Some(too_short)) => length > too_short,
+            (None, Some(_)) => true,
+            (_, None) => self.model_idx != other.model_idx,
+        }
+    }
+
     /// What a session that it answered remembers.
     pub(crate) fn seat(&self) -> Seat {
         Seat { model: Arc::clone(&self.model), target: Some(self.name.as_str().into()) }

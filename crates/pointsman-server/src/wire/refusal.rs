@@ -60,7 +60,8 @@ struct Metadata {
 #[derive(Debug, Serialize, ToSchema)]
 struct Attempt {
     target: String,
-    /// `connect`, `address_refused`, `timeout`, `broken`, `malformed`, `key_refused`, `rate_limited` or `status`.
+    /// `connect`, `address_refused`, `timeout`, `broken`, `malformed`, `key_refused`, `rate_limited`, `context_length`, `content`
+    /// or `status`.
     cause: &'static str,
 }
 
