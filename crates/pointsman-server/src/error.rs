@@ -404,6 +404,14 @@ impl Error {
         Self::InvalidRequest { param: param.into(), expected: expected.into(), got: got.into() }
     }
 
+    /// Calls to targets that came to nothing.
+    pub(crate) fn attempts(&self) -> usize {
+        match self {
+            Self::Upstream { attempts, .. } => attempts.len(),
+            _ => 0,
+        }
+    }
+
     /// The error and its causes on one line, for the operator.
     pub(crate) fn chain(&self) -> String {
         let mut text = self.to_string();

@@ -5,6 +5,7 @@ pub(crate) mod as_chat;
 pub(crate) mod forward;
 pub(crate) mod headers;
 pub(crate) mod json;
+pub(crate) mod metadata;
 pub(crate) mod models;
 pub(crate) mod options;
 pub(crate) mod protocol;

@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use axum::http::StatusCode;
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::decide::{Made, facts, planned};
 use super::record;
@@ -11,12 +12,14 @@ use crate::error::Error;
 use crate::live::{Current, Live};
 use crate::routing::plan::REQUESTED;
 use crate::routing::sessions::Session;
-use crate::routing::snapshot::Wanted;
+use crate::routing::snapshot::{AUTO, Wanted};
 use crate::tally::Expected;
 use crate::targets::wish::Wish;
 use crate::traces::Decision;
+use crate::wire::answer::candidates;
 use crate::wire::as_chat::as_chat;
 use crate::wire::headers::Hints;
+use crate::wire::metadata::Metadata;
 use crate::wire::protocol::Protocol;
 use crate::wire::query::Query;
 
@@ -37,6 +40,8 @@ pub(super) struct Chosen {
     pub(super) ranked: Vec<(usize, f32)>,
     pub(super) wish: Wish,
     pub(super) session: Option<Session>,
+    /// What the body of the answer will say, where the request asks for that.
+    pub(super) metadata: Option<Box<Metadata>>,
 }
 
 /// A decision, or where making one meets a mistake of ours, the default targets: a bug of the router must not cost an
@@ -70,7 +75,7 @@ pub(super) fn choose_or_degrade(
     live.metrics.degraded(cause);
     tracing::error!(cause = error.chain(), "a decision failed, the request goes to the default targets");
     // How many tokens that are nobody can say now.
-    Ok(Chosen::without_prediction(live, current, hints, DEGRADED, ranked, wish))
+    Ok(Chosen::without_prediction(live, current, hints, &query, DEGRADED, ranked, wish))
 }
 
 impl Chosen {
@@ -79,6 +84,7 @@ impl Chosen {
         live: &Live,
         current: &Current,
         hints: &Hints,
+        query: &Query<'_>,
         reason: &'static str,
         models: Vec<usize>,
         wish: Wish,
@@ -95,7 +101,18 @@ impl Chosen {
                 policy: None,
             });
         }
+        let metadata = hints.wants_metadata.then(|| {
+            let route = query.model().unwrap_or(AUTO);
+            let none = to_raw_value::<[(); 0]>(&[]).expect("an empty list");
+            let session = query.session_id().or(hints.session_id.as_deref());
+            Box::new(Metadata {
+                reason,
+                pinned: reason == REQUESTED,
+                ..metadata(current, &decision_id, route, session, none)
+            })
+        });
         Self {
+            metadata,
             decision_id,
             reason,
             elapsed_us: 0,
@@ -104,6 +121,32 @@ impl Chosen {
             wish,
             session: None,
         }
+    }
+}
+
+/// What is known before anybody was asked.
+fn metadata(
+    current: &Current,
+    decision_id: &str,
+    route: &str,
+    session_id: Option<&str>,
+    candidates: Box<RawValue>,
+) -> Metadata {
+    Metadata {
+        decision_id: decision_id.to_owned(),
+        model: None,
+        target: None,
+        attempts: 0,
+        route: route.to_owned(),
+        reason: "",
+        policy: None,
+        pinned: false,
+        session_id: session_id.map(str::to_owned),
+        router_version: current.snapshot.version().to_owned(),
+        config_version: current.snapshot.config_version(),
+        routing_us: 0,
+        cost_usd: None,
+        candidates,
     }
 }
 
@@ -163,8 +206,21 @@ fn choose(
         let ranked = reached(current, ranked, &wish)?;
         let decision_id = live.ids.next("dec");
         let expected = record::decided(live, current, hints, &query, &made, &decision_id);
-        let Made { plan, elapsed_us, session, .. } = made;
-        Ok(Chosen { decision_id, reason: plan.reason, elapsed_us, expected, ranked, wish, session })
+        let Made { selection, plan, predictions, elapsed_us, session, policy, .. } = made;
+        let told = || -> Result<_, Error> {
+            let (_, candidates) = candidates(current.snapshot.router(), plan, predictions, &current.targets);
+            let candidates = to_raw_value(&candidates).map_err(Error::Answer)?;
+            let session = query.session_id().or(hints.session_id.as_deref());
+            Ok(Box::new(Metadata {
+                reason: plan.reason,
+                policy: policy.map(str::to_owned),
+                pinned: plan.pinned,
+                routing_us: elapsed_us,
+                ..metadata(current, &decision_id, selection.route, session, candidates)
+            }))
+        };
+        let metadata = hints.wants_metadata.then(told).transpose()?;
+        Ok(Chosen { decision_id, reason: plan.reason, elapsed_us, expected, ranked, wish, session, metadata })
     })
 }
 
@@ -198,7 +254,7 @@ fn choose_by_name(live: &Live, current: &Current, hints: &Hints, bytes: &[u8]) -
     }
     let ranked = reached(current, ranked.into_iter().map(|model_idx| (model_idx, 0.0)).collect(), &wish)?;
     let models = ranked.into_iter().map(|(model_idx, _)| model_idx).collect();
-    Ok(Chosen::without_prediction(live, current, hints, reason, models, wish))
+    Ok(Chosen::without_prediction(live, current, hints, &query, reason, models, wish))
 }
 
 /// Those of the models that a request can reach somewhere.

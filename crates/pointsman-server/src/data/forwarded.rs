@@ -39,7 +39,7 @@ pub(super) async fn forwarded(live: Arc<Live>, request: Request, protocol: Proto
     let started = Instant::now();
     let current = live.current();
     let hints = Arc::new(hints);
-    let chosen = if bytes.len() <= LONGEST_INLINE {
+    let mut chosen = if bytes.len() <= LONGEST_INLINE {
         choose_or_degrade(&live, &current, &hints, &bytes, protocol)?
     } else {
         let (live, current, hints, bytes) =
@@ -65,7 +65,13 @@ pub(super) async fn forwarded(live: Arc<Live>, request: Request, protocol: Proto
         Ok(carried) => carried,
         Err(error) => {
             errand.settle(error.code());
-            return Err(error);
+            return match chosen.metadata {
+                None => Err(error),
+                Some(mut metadata) => {
+                    metadata.attempts = error.attempts();
+                    Ok(error.reply(Some(metadata.json())))
+                }
+            };
         }
     };
     let answered = Instant::now();
@@ -76,12 +82,25 @@ pub(super) async fn forwarded(live: Arc<Live>, request: Request, protocol: Proto
     }
     let mut headers = said(&chosen, &current, target, attempts);
     errand.mark(&mut headers);
+    let mut metadata = chosen.metadata.take();
+    if let Some(metadata) = &mut metadata {
+        metadata.model = Some(target.model.to_string());
+        metadata.target = Some(target.name.clone());
+        metadata.attempts = attempts;
+    }
     match answer {
         Answer::Whole { status, body } => {
             errand.saw(&body);
             if let Some(cost) = errand.cost_header() {
                 headers.insert(COST_USD, cost);
             }
+            let body = match metadata {
+                None => body,
+                Some(mut metadata) => {
+                    metadata.cost_usd = errand.cost_usd();
+                    metadata.within(&body).into()
+                }
+            };
             errand.settle(if status.is_success() { "answered" } else { "refused" });
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             live.metrics.overhead((asked - started) + answered.elapsed());
@@ -98,6 +117,8 @@ pub(super) async fn forwarded(live: Arc<Live>, request: Request, protocol: Proto
                 live: Arc::clone(&live),
                 position: target.position,
                 protocol,
+                // The other protocols' clients know every event there is.
+                metadata: metadata.filter(|_| protocol == Protocol::Chat),
                 idle: target.timeouts.idle,
                 until: begun.until,
                 _in_flight: in_flight,

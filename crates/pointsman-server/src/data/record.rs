@@ -235,6 +235,11 @@ impl Errand {
         }
     }
 
+    /// What it cost, where that is known.
+    pub(super) fn cost_usd(&self) -> Option<f64> {
+        self.outcome.cost_usd
+    }
+
     /// What it cost, as a header's value.
     pub(super) fn cost_header(&self) -> Option<HeaderValue> {
         let cost = self.outcome.cost_usd?;

@@ -3,12 +3,15 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use super::record::Errand;
 use crate::live::{Current, InFlight, Live};
 use crate::net::stream;
 use crate::targets::health::Report;
-use crate::upstream::sse::Says;
+use crate::upstream::sse::{Event, Says};
 use crate::upstream::{Failure, Stream};
+use crate::wire::metadata::Metadata;
 use crate::wire::protocol::Protocol;
 
 /// How long the end of a body is waited for behind the end of its stream.
@@ -22,6 +25,8 @@ pub(super) struct Relay {
     /// The target's position.
     pub(super) position: usize,
     pub(super) protocol: Protocol,
+    /// What a chunk before the end says, where the request asks for that.
+    pub(super) metadata: Option<Box<Metadata>>,
     pub(super) idle: Duration,
     /// When all is over.
     pub(super) until: Instant,
@@ -39,14 +44,21 @@ enum End {
 
 impl Relay {
     pub(super) async fn run(self, stream: Stream, mut sink: stream::Sink) {
-        let Self { live, current, position, protocol, idle, until, mut errand, _in_flight } = self;
+        let Self { live, current, position, protocol, metadata, idle, until, mut errand, _in_flight } = self;
         let target = current.targets.get(position);
         let _busy = target.begin();
         let Stream { begun, mut rest, .. } = stream;
         let mut done = false;
+        let mut telling = metadata.map(|metadata| (metadata, begun.iter().find_map(Event::json)));
         for event in begun {
             done |= event.says(protocol) == Says::Done;
             errand.saw_event(&event);
+            if done
+                && let Some(chunk) = told(&mut telling, &errand)
+                && !sink.send(chunk).await
+            {
+                return;
+            }
             if !sink.send(event.bytes().to_vec()).await {
                 return;
             }
@@ -77,6 +89,12 @@ impl Relay {
                 _ => {}
             }
             errand.saw_event(&event);
+            if done
+                && let Some(chunk) = told(&mut telling, &errand)
+                && !sink.send(chunk).await
+            {
+                return;
+            }
             if !sink.send(event.bytes().to_vec()).await {
                 return;
             }
@@ -110,4 +128,11 @@ impl Relay {
             let _ = tokio::time::timeout(LAST_BYTES, rest.next()).await;
         }
     }
+}
+
+/// The chunk that is asked for, once: with it a chunk of the stream that it is to be like.
+fn told(telling: &mut Option<(Box<Metadata>, Option<Value>)>, errand: &Errand) -> Option<Vec<u8>> {
+    let (mut metadata, like) = telling.take()?;
+    metadata.cost_usd = errand.cost_usd();
+    Some(metadata.chunk(like.as_ref()))
 }

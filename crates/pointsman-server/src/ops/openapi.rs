@@ -180,6 +180,9 @@ fn name_models(document: &mut Value, live: &Live) {
         parameters.push(json!({ "name": "x-pointsman-timeout-ms", "in": "header", "required": false,
             "description": "How long the client waits for the end of its answer, in milliseconds",
             "schema": { "type": "integer", "minimum": 1, "maximum": 900_000 } }));
+        parameters.push(json!({ "name": "x-pointsman-metadata", "in": "header", "required": false,
+            "description": "Whether the answer's body says what its headers do, in `pointsman_metadata`",
+            "schema": { "enum": ["enabled", "disabled"] } }));
     }
     document["paths"]["/v1/chat/completions"]["post"]["parameters"] = parameters;
     document["paths"]["/v1/chat/completions"]["post"]["requestBody"]["content"]["application/json"]["schema"] = json!({

@@ -233,6 +233,12 @@ impl Reply {
         lines.filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value).collect()
     }
 
+    /// Names of all headers, in lower case.
+    pub(super) fn names(&self) -> Vec<String> {
+        let lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        lines.map(|(name, _)| name.to_ascii_lowercase()).collect()
+    }
+
     pub(super) fn json(&self) -> Value {
         assert_eq!(self.header("content-type"), Some("application/json"));
         serde_json::from_slice(&self.body).expect("a JSON body")

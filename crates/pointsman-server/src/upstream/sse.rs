@@ -77,6 +77,11 @@ impl Event {
         data
     }
 
+    /// The JSON that it carries, if it does.
+    pub(crate) fn json(&self) -> Option<serde_json::Value> {
+        serde_json::from_str(&self.data()?).ok()
+    }
+
     /// What it says, before the stream belongs to its target.
     pub(crate) fn says(&self, protocol: Protocol) -> Says {
         let Some(data) = self.data() else { return Says::Nothing };

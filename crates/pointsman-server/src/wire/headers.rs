@@ -34,6 +34,7 @@ const OBJECTIVE: &str = "x-pointsman-objective";
 const SESSION: &str = "x-session-id";
 const REGION: &str = "x-pointsman-region";
 const TIMEOUT: &str = "x-pointsman-timeout-ms";
+const METADATA: &str = "x-pointsman-metadata";
 
 /// Version of the replies and headers; it rises when one of them changes its meaning.
 pub(crate) const SCHEMA_VERSION: HeaderValue = HeaderValue::from_static("1");
@@ -64,6 +65,8 @@ pub(crate) struct Hints {
     pub(crate) region: Option<String>,
     /// How long the client waits for the end of its answer.
     pub(crate) timeout: Option<Duration>,
+    /// Whether the body of the answer says what the headers do.
+    pub(crate) wants_metadata: bool,
     /// The trace that the request belongs to, in hex.
     pub(crate) trace_id: Option<String>,
     /// Its span, where traces are on.
@@ -101,6 +104,7 @@ impl Hints {
             session_id: headers.get(SESSION).map(session).transpose()?,
             region: headers.get(REGION).map(region).transpose()?,
             timeout: headers.get(TIMEOUT).map(timeout).transpose()?,
+            wants_metadata: headers.get(METADATA).map(metadata).transpose()?.unwrap_or_default(),
             trace_id: trace.as_ref().map(Trace::id).or_else(|| headers.get("traceparent").and_then(trace_id)),
             trace,
             denied: admitted.map(|admitted| Arc::clone(&admitted.denied)).unwrap_or_default(),
@@ -139,6 +143,14 @@ fn timeout(value: &HeaderValue) -> Result<Duration, Error> {
     let milliseconds =
         milliseconds.ok_or_else(|| Error::invalid(TIMEOUT, "an integer from 1 to 900000", "another value"))?;
     Ok(Duration::from_millis(milliseconds))
+}
+
+fn metadata(value: &HeaderValue) -> Result<bool, Error> {
+    match value.as_bytes() {
+        b"enabled" => Ok(true),
+        b"disabled" => Ok(false),
+        _ => Err(Error::invalid(METADATA, "enabled or disabled", "another value")),
+    }
 }
 
 /// The trace of a W3C `traceparent`; one that is malformed is no trace, as its specification says.

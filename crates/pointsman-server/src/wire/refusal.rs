@@ -5,6 +5,7 @@ use axum::http::header::{ETAG, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use crate::error::{Error, UpstreamOutcome};
@@ -17,6 +18,10 @@ const RETRY_SECONDS: u32 = 1;
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Refusal {
     error: Detail,
+    /// What had been decided, where the request asks for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<crate::wire::metadata::Metadata>)]
+    pointsman_metadata: Option<Box<RawValue>>,
 }
 
 /// What went wrong.
@@ -216,13 +221,20 @@ impl Error {
             || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT)
                 && code != "upstream_credentials_exhausted";
         let metadata = Metadata { error_type, retryable, retry_after, excluded_by, attempts };
-        Refusal { error: Detail { message, kind, param, code, metadata } }
+        Refusal { error: Detail { message, kind, param, code, metadata }, pointsman_metadata: None }
     }
 }
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        let refusal = self.refusal();
+        self.reply(None)
+    }
+}
+
+impl Error {
+    /// The reply, with what had been decided by then, where the request asks for it.
+    pub(crate) fn reply(self, pointsman_metadata: Option<Box<RawValue>>) -> Response {
+        let refusal = Refusal { pointsman_metadata, ..self.refusal() };
         let etag = match &self {
             Self::PreconditionFailed { etag } => HeaderValue::try_from(format!("\"{etag}\"")).ok(),
             _ => None,
