@@ -1,6 +1,7 @@
 //! The configuration file: TOML to [`Settings`]. Every key is optional but the router's path; unknown keys are refused.
 
 mod keys;
+mod regions;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,10 @@ use std::time::Duration;
 use pointsman::Objective;
 use serde::Deserialize;
 
+pub use regions::RegionsSection;
+
 use crate::error::Error;
+use crate::regions::RegionPolicy;
 use crate::routing::causes::Cause;
 use crate::routing::policies::PolicySettings;
 use crate::routing::sessions::{SessionSettings, Stick};
@@ -44,6 +48,8 @@ pub struct Config {
     pub hedging: HedgingSection,
     /// After what the next target is asked.
     pub fallback: FallbackSection,
+    /// Where requests come from.
+    pub regions: RegionsSection,
     /// Names of the operator's own: each stands for a model of the router, or for `auto` with or without an objective.
     pub aliases: BTreeMap<String, String>,
     /// Who may use the data plane.
@@ -169,6 +175,10 @@ pub struct TenantSection {
     pub key_sha256: Vec<String>,
     /// Names or patterns of models.
     pub models: Option<Vec<String>>,
+    /// Where its requests come from.
+    pub region: Option<String>,
+    /// What that means.
+    pub region_policy: Option<RegionPolicy>,
     /// Most requests in a minute.
     pub requests_per_minute: Option<u32>,
     /// Most tokens in a minute.
@@ -199,6 +209,8 @@ pub struct TargetSection {
     pub timeouts: TimeoutsSection,
     /// Where it is.
     pub region: Option<String>,
+    /// Latitude and longitude, in degrees.
+    pub at: Option<[f64; 2]>,
     /// What it answers: `chat`, `responses`, `messages`, `embeddings`.
     pub endpoints: Option<Vec<String>>,
     /// What it can do beside text: `tools`, `vision`, `json`.
@@ -350,6 +362,9 @@ impl Config {
         {
             *state = folder.join(&*state);
         }
+        if let (Some(networks), Some(folder)) = (&mut config.regions.networks, path.parent()) {
+            *networks = folder.join(&*networks);
+        }
         Ok(config)
     }
 
@@ -381,6 +396,7 @@ impl Config {
             health,
             hedging,
             fallback,
+            regions,
             aliases,
             tenants,
             sessions,
@@ -399,6 +415,7 @@ impl Config {
         settings.health = health.into_settings();
         settings.hedge_after = hedging.after_ms.filter(|after| *after > 0).map(Duration::from_millis);
         set(&mut settings.fallback_on, fallback.on);
+        settings.regions = regions.into_settings();
         settings.traces = traces.map(TracesSection::into_settings).transpose()?;
         settings.aliases = aliases;
         settings.tenants = tenants.into_iter().map(TenantSection::into_settings).collect();
@@ -494,9 +511,19 @@ impl TracesSection {
 
 impl TenantSection {
     fn into_settings(self) -> TenantSettings {
-        let Self { name, key_sha256, models, requests_per_minute, tokens_per_minute, budget_usd_per_day } = self;
+        let Self { name, key_sha256, models, region, region_policy, .. } = self;
+        let Self { requests_per_minute, tokens_per_minute, budget_usd_per_day, .. } = self;
         let models = models.unwrap_or_else(|| vec!["*".into()]);
-        TenantSettings { name, key_sha256, models, requests_per_minute, tokens_per_minute, budget_usd_per_day }
+        TenantSettings {
+            name,
+            key_sha256,
+            models,
+            region,
+            region_policy,
+            requests_per_minute,
+            tokens_per_minute,
+            budget_usd_per_day,
+        }
     }
 }
 
@@ -524,6 +551,7 @@ impl TargetSection {
             api_key,
             timeouts,
             region: self.region,
+            at: self.at,
             endpoints: self.endpoints.unwrap_or_else(|| vec!["chat".into()]),
             capabilities: self.capabilities,
             context_length: self.context_length,

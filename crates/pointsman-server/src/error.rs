@@ -301,6 +301,9 @@ pub enum Error {
         /// What was to be gone back to.
         what: &'static str,
     },
+    /// The request names a region that its tenant may not leave its own for.
+    #[error("x-pointsman-region: expected the tenant's own region, which it has to stay in, got another one")]
+    RegionDenied,
     /// No endpoint has this path.
     #[error("path: no such endpoint here; `/openapi.json` lists them, and metrics are on the admin listener")]
     NotFound,

@@ -15,6 +15,7 @@ use crate::admins::Admins;
 use crate::error::Error;
 use crate::metrics::{DecisionCells, Metrics};
 use crate::net::ids::Ids;
+use crate::regions::Regions;
 use crate::routing::policies::Policies;
 use crate::routing::retries::RetryBudget;
 use crate::routing::sessions::Sessions;
@@ -35,6 +36,8 @@ pub(crate) struct Current {
     pub(crate) snapshot: Snapshot,
     /// Where its models can be reached.
     pub(crate) targets: Targets,
+    /// Where requests come from.
+    pub(crate) regions: Regions,
     /// Who may ask.
     pub(crate) tenants: Tenants,
     /// Who may administer.
@@ -203,14 +206,16 @@ fn load(parts: Parts, before: Option<&Current>, spent: &BTreeMap<String, f64>) -
     let snapshot = Snapshot::new(router, &settings.objective, &settings.aliases, config_version)?;
     let price = |model_idx| snapshot.price(model_idx);
     let served = before.map(|before| &before.targets);
-    let targets = Targets::new(&settings.targets, &settings.health, router.models(), served, price)?;
+    let targets =
+        Targets::new(&settings.targets, &settings.health, router.models(), &settings.regions.at, served, price)?;
+    let regions = Regions::new(&settings.regions)?;
     let models = [router.models(), targets.others()].concat();
     let tenants = Tenants::new(&settings.tenants, &models, before.map(|before| &before.tenants), spent, now_us())?;
     let policies = Policies::new(&settings.policies, &models)?;
     let admins = Admins::new(&settings.admin_key_sha256)?;
     settings.admin_listen.as_deref().map_or(Ok(()), |address| admins.may_listen(address))?;
     let cells = DecisionCells::new(router.models().len());
-    Ok(Current { snapshot, targets, tenants, admins, policies, settings, shelf, texts, cells })
+    Ok(Current { snapshot, targets, regions, tenants, admins, policies, settings, shelf, texts, cells })
 }
 
 /// Where traces go, if anywhere.
@@ -221,7 +226,8 @@ fn collector(settings: &Settings) -> Result<Option<Collector>, Error> {
 /// Whether something changed beside what a reload takes into use.
 fn waits_for_a_start(started_with: &Settings, now: &Settings) -> bool {
     let Settings { router, router_sha256, objective, targets, health, hedge_after, aliases, .. } = now.clone();
-    let Settings { tenants, policies, admin_key_sha256, .. } = now.clone();
+    let Settings { tenants, policies, admin_key_sha256, fallback_on, regions, .. } = now.clone();
     let used = Settings { router, router_sha256, objective, targets, health, ..started_with.clone() };
+    let used = Settings { fallback_on, regions, ..used };
     Settings { hedge_after, aliases, tenants, policies, admin_key_sha256, ..used } != *now
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use pointsman::Objective;
 
 use crate::error::Error;
+use crate::regions::RegionSettings;
 use crate::routing::causes::Cause;
 use crate::routing::policies::PolicySettings;
 use crate::routing::sessions::SessionSettings;
@@ -34,6 +35,8 @@ pub struct Settings {
     /// After which failures of a target the next one is asked; after any other the request ends. Default:
     /// [`Cause::DEFAULT`].
     pub fallback_on: Vec<Cause>,
+    /// Where requests come from, and what that means. Default: they say so themselves, and are answered there or not at all.
+    pub regions: RegionSettings,
     /// Names beside those of the router: each stands for one of its models, or for `auto`, `auto:quality` and so on.
     /// Default: none.
     pub aliases: BTreeMap<String, String>,
@@ -81,6 +84,7 @@ impl Settings {
             health: HealthSettings::default(),
             hedge_after: None,
             fallback_on: Cause::DEFAULT.into(),
+            regions: RegionSettings::default(),
             aliases: BTreeMap::new(),
             tenants: Vec::new(),
             policies: Vec::new(),

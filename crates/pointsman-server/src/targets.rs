@@ -9,6 +9,7 @@ mod target;
 pub(crate) mod wish;
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use crate::error::Error;
@@ -38,6 +39,7 @@ impl Targets {
         settings: &[TargetSettings],
         health: &HealthSettings,
         models: &[String],
+        regions: &BTreeMap<String, [f64; 2]>,
         before: Option<&Self>,
         catalogue: impl Fn(usize) -> Option<TargetPrice>,
     ) -> Result<Self, Error> {
@@ -61,7 +63,7 @@ impl Targets {
             }
             let model_idx = targets.model_idx(setting, models)?;
             let namesake = before.and_then(|before| before.all.iter().find(|target| target.name == setting.name));
-            let mut target = Target::new(setting, targets.all.len(), model_idx, &trust, namesake)?;
+            let mut target = Target::new(setting, targets.all.len(), model_idx, &trust, regions, namesake)?;
             target.price = target.price.or_else(|| catalogue(model_idx));
             targets.by_model[model_idx].push(target.position);
             targets.all.push(target);
@@ -125,7 +127,7 @@ impl Targets {
 
     /// The targets of a ranked list of models, each with the tokens expected of the request, in the order in which to try
     /// them: by rank; within a model those the request wishes first, then the one that answered its session before, those
-    /// that are well, and of those the sooner done of two drawn by lot, by the latency of late and the calls on their way
+    /// that are well, the nearer ones where that matters, and of those the sooner done of two drawn by lot, by the latency of late and the calls on their way
     /// (peak EWMA; two and not all, or several gateways would meet at the same target). What is known to be down comes
     /// last of all, for trying it beats refusing. Whom the request may not reach is not among them. `chance` gives numbers
     /// in `[0, 1)`.
@@ -225,6 +227,8 @@ struct Place {
     /// By what the request sorts; 0 where it does not.
     wished: f64,
     standing: Standing,
+    /// How far the request has to go, where that matters.
+    far: f64,
     failed_share: f64,
     share: f64,
     load: f64,
@@ -243,6 +247,7 @@ impl Place {
                 Some(Sort::Latency) => latency_ms,
             },
             standing,
+            far: target.far(wish),
             failed_share,
             share,
             // One that was never asked counts as quick: somebody has to find out.
@@ -259,6 +264,7 @@ impl Place {
             .then(seat(self).cmp(&seat(other)))
             .then(self.wished.total_cmp(&other.wished))
             .then(self.standing.cmp(&other.standing))
+            .then(self.far.total_cmp(&other.far))
     }
 }
 
@@ -272,7 +278,8 @@ mod tests {
     fn targets(n: usize) -> Targets {
         let settings: Vec<TargetSettings> =
             (0..n).map(|number| TargetSettings::new(format!("t{number}"), "small", "http://127.0.0.1:9/v1")).collect();
-        Targets::new(&settings, &HealthSettings::default(), &["small".to_owned()], None, |_| None).expect("valid")
+        Targets::new(&settings, &HealthSettings::default(), &["small".to_owned()], &BTreeMap::new(), None, |_| None)
+            .expect("valid")
     }
 
     /// Numbers in `[0, 1)` that a seed determines.
@@ -351,7 +358,8 @@ mod tests {
             (0..2).map(|number| TargetSettings::new(format!("t{number}"), "small", "http://127.0.0.1:9/v1")).collect();
         settings[1].api_key = Some("another".into());
         let health = HealthSettings::default();
-        let after = Targets::new(&settings, &health, &["small".to_owned()], Some(&before), |_| None).expect("valid");
+        let after = Targets::new(&settings, &health, &["small".to_owned()], &BTreeMap::new(), Some(&before), |_| None)
+            .expect("valid");
         let standings = after.all.iter().map(|target| target.standing(now));
         assert_eq!(standings.collect::<Vec<_>>(), [Standing::Down, Standing::Well], "the second is another one now");
         assert_eq!(after.all[0].in_flight(), 1);

@@ -18,6 +18,7 @@ use pointsman::policy::matches;
 use sha2::{Digest, Sha256};
 
 use crate::error::Error;
+use crate::regions::{RegionPolicy, TenantRegion, is_region};
 use crate::wire::protocol::API_KEY;
 use bucket::{Bucket, Quota};
 use budget::{Account, Budget};
@@ -49,6 +50,11 @@ pub struct TenantSettings {
     pub key_sha256: Vec<String>,
     /// Names or patterns (`*`, `?`) of the router's models that it may use. Default: all.
     pub models: Vec<String>,
+    /// Where its requests come from that do not say so themselves. Default: not said.
+    pub region: Option<String>,
+    /// What the region of its requests means; where that is [`RegionPolicy::Require`] they may not name another than `region`.
+    /// Default: the operator's.
+    pub region_policy: Option<RegionPolicy>,
     /// Most requests in a minute, at least 1; a batch counts as one. Default: no limit.
     pub requests_per_minute: Option<u32>,
     /// Most tokens in a minute, at least 1, of requests and answers; what is under way may overshoot by its answers.
@@ -65,6 +71,8 @@ impl TenantSettings {
             name: name.into(),
             key_sha256,
             models: vec!["*".into()],
+            region: None,
+            region_policy: None,
             requests_per_minute: None,
             tokens_per_minute: None,
             budget_usd_per_day: None,
@@ -77,6 +85,7 @@ struct Tenant {
     name: Arc<str>,
     /// The router's models that it may not use.
     denied: Arc<[String]>,
+    region: Arc<TenantRegion>,
     bucket: Option<Arc<Mutex<Bucket>>>,
     tokens: Option<TokenLimit>,
     account: Arc<Account>,
@@ -98,6 +107,8 @@ pub(crate) struct Admitted {
     pub(crate) name: Arc<str>,
     /// The router's models that it may not use.
     pub(crate) denied: Arc<[String]>,
+    /// What its settings say of its region.
+    pub(crate) region: Arc<TenantRegion>,
     /// What it may spend, where that is limited.
     pub(crate) budget: Option<Budget>,
     /// How many tokens it may use, where that is limited.
@@ -135,6 +146,9 @@ impl Tenants {
                     return Err(bad("models", "patterns that fit a model of the router", pattern));
                 }
             }
+            if let Some(region) = setting.region.as_ref().filter(|region| !is_region(region)) {
+                return Err(bad("region", "1 to 64 visible ASCII characters", region));
+            }
             let may = |model: &&String| setting.models.iter().any(|pattern| matches(pattern, model));
             let bucket = match setting.requests_per_minute {
                 None => None,
@@ -165,6 +179,7 @@ impl Tenants {
                 account,
                 name: setting.name.as_str().into(),
                 denied: models.iter().filter(|model| !may(model)).cloned().collect(),
+                region: Arc::new(TenantRegion { name: setting.region.clone(), policy: setting.region_policy }),
                 bucket,
                 tokens,
             });
@@ -188,6 +203,12 @@ impl Tenants {
     /// Models that a tenant may not use; `None` where there is no such tenant.
     pub(crate) fn denied(&self, name: &str) -> Option<Arc<[String]>> {
         Some(Arc::clone(&self.all.iter().find(|tenant| *tenant.name == *name)?.denied))
+    }
+
+    /// What a tenant's settings say of its region; nothing where there is no such tenant.
+    pub(crate) fn region(&self, name: &str) -> Arc<TenantRegion> {
+        let tenant = self.all.iter().find(|tenant| *tenant.name == *name);
+        tenant.map(|tenant| Arc::clone(&tenant.region)).unwrap_or_default()
     }
 
     fn account(&self, name: &str) -> Option<Arc<Account>> {
@@ -214,6 +235,7 @@ impl Tenants {
         Ok(Admitted {
             name: Arc::clone(&tenant.name),
             denied: Arc::clone(&tenant.denied),
+            region: Arc::clone(&tenant.region),
             budget: tenant.budget.clone(),
             tokens: tenant.tokens.clone(),
             quota,
@@ -277,6 +299,8 @@ mod tests {
             name: "acme".into(),
             key_sha256: vec![digest("pm-acme")],
             models: vec!["small*".into()],
+            region: None,
+            region_policy: None,
             requests_per_minute: Some(2),
             tokens_per_minute: None,
             budget_usd_per_day: None,

@@ -20,6 +20,7 @@ mod overload;
 mod policies;
 mod protocols;
 mod refusals;
+mod regions;
 mod reloads;
 mod sessions;
 mod shutdown;

@@ -5,7 +5,7 @@ use toml::de::{DeTable, DeValue};
 use crate::nearest::nearest;
 
 /// Sections and their keys.
-const SECTIONS: [(&str, &[&str]); 12] = [
+const SECTIONS: [(&str, &[&str]); 13] = [
     (
         "server",
         &[
@@ -25,11 +25,24 @@ const SECTIONS: [(&str, &[&str]); 12] = [
     ("health", &["interval_ms", "path", "timeout_ms"]),
     ("hedging", &["after_ms"]),
     ("fallback", &["on"]),
+    ("regions", &["policy", "at", "networks", "trusted_proxies"]),
     ("sessions", &["stick", "idle_s", "most"]),
     ("state", &["path", "retention_days", "most_decisions"]),
     ("traces", &["endpoint", "protocol", "sample", "service_name", "headers_env"]),
     ("policies", &["name", "when", "allow", "deny", "objective", "refuse"]),
-    ("tenants", &["name", "key_sha256", "models", "requests_per_minute", "tokens_per_minute", "budget_usd_per_day"]),
+    (
+        "tenants",
+        &[
+            "name",
+            "key_sha256",
+            "models",
+            "region",
+            "region_policy",
+            "requests_per_minute",
+            "tokens_per_minute",
+            "budget_usd_per_day",
+        ],
+    ),
     (
         "targets",
         &[
@@ -41,6 +54,7 @@ const SECTIONS: [(&str, &[&str]); 12] = [
             "api_key_env",
             "timeouts",
             "region",
+            "at",
             "endpoints",
             "capabilities",
             "context_length",

@@ -104,7 +104,7 @@ pub(crate) fn facts<'f>(
         context,
         tenant: hints.tenant.as_deref().unwrap_or_default(),
         session: query.session_id().or(hints.session_id.as_deref()).unwrap_or_default(),
-        region: hints.region.as_deref().unwrap_or_default(),
+        region: hints.region.as_ref().map_or("", |region| region.name.as_str()),
         model: query.model().or(query.models().first().map(|model| model.0.as_ref())).unwrap_or(AUTO),
         tools: query.tools(),
         images: query.images(),

@@ -112,7 +112,7 @@ pub(crate) struct Answer {
 pub(crate) async fn feedback(State(live): State<Arc<Live>>, request: Request) -> Result<Response, Error> {
     let _in_flight = live.enter()?;
     let (head, body) = request.into_parts();
-    let hints = Hints::new(&head, live.traces.as_ref())?;
+    let hints = Hints::new(&head, &live)?;
     let bytes = body::read(body, live.limits.max_body_bytes, live.limits.read_timeout).await?;
     let Some(state) = &live.state else { return Err(Error::NoState) };
     let given = read(&bytes)?;

@@ -34,7 +34,7 @@ use crate::wire::protocol::Protocol;
 pub(super) async fn forwarded(live: Arc<Live>, request: Request, protocol: Protocol) -> Result<Response, Error> {
     let in_flight = live.enter()?;
     let (head, body) = request.into_parts();
-    let hints = Hints::new(&head, live.traces.as_ref())?;
+    let hints = Hints::new(&head, &live)?;
     let bytes = body::read(body, live.limits.max_body_bytes, live.limits.read_timeout).await?;
     let started = Instant::now();
     let current = live.current();

@@ -57,7 +57,7 @@ const ANSWER_BYTES: usize = 2048;
 pub(crate) async fn route(State(live): State<Arc<Live>>, request: Request) -> Result<Response, Error> {
     let in_flight = live.enter()?;
     let (head, body) = request.into_parts();
-    let hints = Hints::new(&head, live.traces.as_ref())?;
+    let hints = Hints::new(&head, &live)?;
     let bytes = body::read(body, live.limits.max_body_bytes, live.limits.read_timeout).await?;
     let current = live.current();
     if bytes.len() <= LONGEST_INLINE {

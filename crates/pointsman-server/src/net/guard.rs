@@ -2,6 +2,7 @@
 //! handler, and its count.
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -25,9 +26,14 @@ use crate::wire::headers::{REQUEST_ID, SCHEMA, SCHEMA_VERSION, request_id};
 /// Longest head of a request: method, path and headers.
 pub(crate) const LONGEST_HEAD: usize = 64 << 10;
 
+/// Who has connected; said to handlers where regions go by addresses.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) IpAddr);
+
 /// A plane's endpoints, guarded.
 #[derive(Clone, Debug)]
 pub(crate) struct Guarded {
+    peer: Option<IpAddr>,
     endpoints: TowerToHyperService<Router>,
     live: Arc<Live>,
 }
@@ -35,7 +41,12 @@ pub(crate) struct Guarded {
 impl Guarded {
     pub(crate) fn new(endpoints: Router, live: Arc<Live>) -> Self {
         // Without this the router's middleware would be built anew for every connection.
-        Self { endpoints: TowerToHyperService::new(endpoints.with_state(())), live }
+        Self { peer: None, endpoints: TowerToHyperService::new(endpoints.with_state(())), live }
+    }
+
+    /// The same for one connection.
+    pub(crate) fn with_peer(self, peer: Option<IpAddr>) -> Self {
+        Self { peer, ..self }
     }
 
     async fn answer(self, request: hyper::Request<Incoming>) -> Response {
@@ -51,6 +62,9 @@ impl Guarded {
         let mut request: Request = request.map(Body::new);
         if let Some(trace) = &trace {
             request.extensions_mut().insert(trace.clone());
+        }
+        if let Some(peer) = self.peer.filter(|_| live.current().regions.looks_at_addresses()) {
+            request.extensions_mut().insert(Peer(peer));
         }
         let mut response = if head_length(&request) > LONGEST_HEAD {
             Error::HeadersTooLarge { limit: LONGEST_HEAD }.into_response()

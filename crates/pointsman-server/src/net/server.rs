@@ -96,8 +96,9 @@ impl Plane {
             tokio::select! {
                 () = &mut shutdown => break,
                 accepted = listener.accept() => match accepted {
-                    Ok((stream, _)) => {
-                        connections.spawn(connection(stream, service.clone(), read_timeout, drain.clone()));
+                    Ok((stream, peer)) => {
+                        let service = service.clone().with_peer(Some(peer.ip()));
+                        connections.spawn(connection(stream, service, read_timeout, drain.clone()));
                     }
                     Err(error) if is_of_the_peer(error.kind()) => {}
                     Err(error) => {

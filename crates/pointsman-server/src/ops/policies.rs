@@ -14,8 +14,8 @@ use crate::data::decide::{Form, decide, facts};
 use crate::error::Error;
 use crate::live::{Current, Live};
 use crate::net::body;
+use crate::regions::is_region;
 use crate::routing::policies::Holds;
-use crate::targets::wish::is_region;
 use crate::wire::headers::Hints;
 use crate::wire::json::{Object, kind};
 use crate::wire::query::Query;
@@ -112,9 +112,10 @@ pub(crate) fn tried(live: &Live, current: &Current, trial: &Trial<'_>) -> Result
         None => Arc::default(),
         Some(tenant) => current.tenants.denied(tenant).ok_or(Error::NoTenant)?,
     };
+    let own = trial.tenant.as_deref().map(|tenant| current.tenants.region(tenant)).unwrap_or_default();
     let hints = Hints {
         tenant: trial.tenant.as_deref().map(Arc::from),
-        region: trial.region.clone(),
+        region: current.regions.of(trial.region.clone(), &own, None)?,
         denied,
         is_trial: true,
         ..Hints::default()

@@ -22,6 +22,8 @@ pub struct TargetSettings {
     pub timeouts: Timeouts,
     /// Where it is, such as `eu`; default: not said.
     pub region: Option<String>,
+    /// Latitude and longitude, in degrees; default: its region's.
+    pub at: Option<[f64; 2]>,
     /// What it answers: `chat`, `responses`, `messages`, `embeddings`. Default: `chat`.
     pub endpoints: Vec<String>,
     /// What it can do: `tools`, `vision`, `json`. Requests that need something else never reach it. Default: everything.
@@ -44,6 +46,7 @@ impl TargetSettings {
             api_key: None,
             timeouts: Timeouts::default(),
             region: None,
+            at: None,
             endpoints: vec!["chat".into()],
             capabilities: None,
             context_length: None,

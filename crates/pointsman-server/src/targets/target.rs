@@ -1,5 +1,6 @@
 //! One place where a model can be reached: what is configured, checked, and how it fares.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,10 +11,11 @@ use pointsman::Capabilities;
 
 use super::health::{Fares, Health, Report, Standing};
 use super::settings::{TargetPrice, TargetSettings, Timeouts};
-use super::wish::{Wish, barred, is_region};
+use super::wish::{Wish, barred};
 use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::metrics::gen_ai::Answers;
+use crate::regions::{PLACE, RegionPolicy, distance_km, is_place, is_region};
 use crate::routing::sessions::Seat;
 use crate::upstream::addresses::{Reach, reach};
 use crate::upstream::client::{Client, Trust};
@@ -43,6 +45,8 @@ pub(crate) struct Target {
     base_path: String,
     protocols: Vec<Protocol>,
     pub(super) region: Option<String>,
+    /// Kilometres from every region whose place is known.
+    distances: BTreeMap<String, f64>,
     capabilities: Option<Capabilities>,
     pub(super) context_length: Option<u32>,
     pub(crate) price: Option<TargetPrice>,
@@ -85,6 +89,7 @@ impl Target {
         position: usize,
         model_idx: usize,
         trust: &Trust,
+        regions: &BTreeMap<String, [f64; 2]>,
         before: Option<&Self>,
     ) -> Result<Self, Error> {
         let TargetSettings { name, model, base_url, upstream_model, api_key, timeouts, .. } = settings;
@@ -138,6 +143,13 @@ impl Target {
         }) {
             return Err(bad("price", "0 or more USD per million tokens", "a number outside that"));
         }
+        if let Some(at) = settings.at.filter(|at| !is_place(*at)) {
+            return Err(bad("at", PLACE, &format!("{at:?}")));
+        }
+        let at = settings.at.or_else(|| settings.region.as_ref().and_then(|region| regions.get(region)).copied());
+        let distances =
+            at.map(|at| regions.iter().map(|(name, from)| (name.clone(), distance_km(*from, at))).collect());
+        let distances: BTreeMap<String, f64> = distances.unwrap_or_default();
         if settings.region.as_ref().is_some_and(|region| !is_region(region)) {
             return Err(bad(
                 "region",
@@ -162,6 +174,7 @@ impl Target {
         let life = Life::of(before, settings, trust, reach);
         Ok(Self {
             region: settings.region.clone(),
+            distances,
             capabilities,
             context_length: settings.context_length,
             price,
@@ -233,7 +246,11 @@ impl Target {
             Some(barred::CAPABILITIES)
         } else if self.context_length.is_some_and(|length| f64::from(tokens) > f64::from(length)) {
             Some(barred::CONTEXT_LENGTH)
-        } else if wish.region.is_some() && wish.region != self.region {
+        } else if wish
+            .region
+            .as_ref()
+            .is_some_and(|region| region.policy == RegionPolicy::Require && self.region.as_ref() != Some(&region.name))
+        {
             Some(barred::REGION)
         } else if !wish.only.is_empty() && !wish.only.contains(&self.name) {
             Some(barred::ONLY)
@@ -276,6 +293,18 @@ impl Target {
     /// The protocol of its first endpoint.
     pub(crate) fn protocol(&self) -> Protocol {
         self.protocols[0]
+    }
+
+    /// How far a request has to go, in kilometres; where that is not known, nothing within its region and for ever beyond. 0 where
+    /// it does not matter.
+    pub(super) fn far(&self, wish: &Wish) -> f64 {
+        let Some(region) = &wish.region else { return 0.0 };
+        let beyond = if self.region.as_ref() == Some(&region.name) { 0.0 } else { f64::INFINITY };
+        match region.policy {
+            RegionPolicy::Require => 0.0,
+            RegionPolicy::Prefer => beyond,
+            RegionPolicy::Nearest => self.distances.get(&region.name).copied().unwrap_or(beyond),
+        }
     }
 
     /// Whether a request that is too long for another target may be short enough for this one, as far as is declared.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use pointsman::Capabilities;
 
+use crate::regions::Region;
 use crate::wire::protocol::Protocol;
 
 /// How targets of a model are ordered.
@@ -29,8 +30,8 @@ pub(crate) struct Wish {
     pub(crate) protocol: Protocol,
     /// What the request needs done.
     pub(crate) needs: Capabilities,
-    /// Where it has to be done.
-    pub(crate) region: Option<String>,
+    /// Where it comes from, and what that means.
+    pub(crate) region: Option<Region>,
     /// Names of targets that go first, in this order.
     pub(crate) order: Vec<String>,
     /// Name of the target that answered the session before: it goes first within its model while it is well.
@@ -42,11 +43,6 @@ pub(crate) struct Wish {
     pub(crate) max_price: MaxPrice,
     /// Whether one target is asked, once.
     pub(crate) is_single: bool,
-}
-
-/// Whether a text can name a region.
-pub(crate) fn is_region(text: &str) -> bool {
-    (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// What keeps a target from being asked; also the words of replies.

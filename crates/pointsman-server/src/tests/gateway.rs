@@ -1,5 +1,6 @@
 //! Chat completions, carried out: over real sockets, against targets that answer and targets that fail in every way.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
@@ -424,18 +425,23 @@ fn targets_are_checked_before_anything_is_served() {
         (TargetSettings { name: String::new(), ..good.clone() }, "name expected"),
         (TargetSettings { api_key: Some("a\nb".into()), ..good.clone() }, "api_key_env expected"),
     ] {
-        let error =
-            crate::targets::Targets::new(&[bad], &crate::HealthSettings::default(), &[CHEAP.to_owned()], None, |_| {
-                None
-            })
-            .expect_err("refused")
-            .to_string();
+        let error = crate::targets::Targets::new(
+            &[bad],
+            &crate::HealthSettings::default(),
+            &[CHEAP.to_owned()],
+            &BTreeMap::default(),
+            None,
+            |_| None,
+        )
+        .expect_err("refused")
+        .to_string();
         assert!(error.contains(expected), "{error}");
     }
     let twice = crate::targets::Targets::new(
         &[good.clone(), good],
         &crate::HealthSettings::default(),
         &[CHEAP.to_owned()],
+        &BTreeMap::default(),
         None,
         |_| None,
     )

@@ -11,11 +11,13 @@ use pointsman::Objective;
 
 use super::options::{OBJECTIVES, objective_named};
 use crate::error::Error;
-use crate::targets::wish::is_region;
+use crate::live::Live;
+use crate::net::guard::Peer;
+use crate::regions::{Region, is_region};
 use crate::tenants::Admitted;
 use crate::tenants::budget::Budget;
 use crate::tenants::tokens::TokenLimit;
-use crate::traces::{Trace, Traces};
+use crate::traces::Trace;
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(crate) const SCHEMA: HeaderName = HeaderName::from_static("x-pointsman-schema-version");
@@ -61,8 +63,8 @@ pub(crate) struct Hints {
     pub(crate) objective: Option<Objective>,
     /// The session, where the body names none.
     pub(crate) session_id: Option<String>,
-    /// Where the request has to be carried out.
-    pub(crate) region: Option<String>,
+    /// Where the request comes from, and what that means.
+    pub(crate) region: Option<Region>,
     /// How long the client waits for the end of its answer.
     pub(crate) timeout: Option<Duration>,
     /// Whether the body of the answer says what the headers do.
@@ -87,13 +89,17 @@ pub(crate) struct Hints {
 
 impl Hints {
     /// Reads the headers, and what became of them on the way.
-    pub(crate) fn new(head: &Parts, traces: Option<&Traces>) -> Result<Self, Error> {
+    pub(crate) fn new(head: &Parts, live: &Live) -> Result<Self, Error> {
         let headers = &head.headers;
         if headers.get_all(CONTENT_ENCODING).iter().any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity")) {
             return Err(Error::UnsupportedEncoding);
         }
         let admitted = head.extensions.get::<Admitted>();
-        let trace = traces.and_then(|_| head.extensions.get::<Trace>().cloned());
+        let asked = headers.get(REGION).map(region).transpose()?;
+        let regions = &live.current().regions;
+        let address = head.extensions.get::<Peer>().map(|peer| regions.client(peer.0, headers));
+        let own = admitted.map(|admitted| Arc::clone(&admitted.region)).unwrap_or_default();
+        let trace = live.traces.as_ref().and_then(|_| head.extensions.get::<Trace>().cloned());
         Ok(Self {
             tenant: admitted.map(|admitted| Arc::clone(&admitted.name)),
             has_session: true,
@@ -102,7 +108,7 @@ impl Hints {
             tokens: admitted.and_then(|admitted| admitted.tokens.clone()),
             objective: headers.get(OBJECTIVE).map(objective).transpose()?,
             session_id: headers.get(SESSION).map(session).transpose()?,
-            region: headers.get(REGION).map(region).transpose()?,
+            region: regions.of(asked, &own, address)?,
             timeout: headers.get(TIMEOUT).map(timeout).transpose()?,
             wants_metadata: headers.get(METADATA).map(metadata).transpose()?.unwrap_or_default(),
             trace_id: trace.as_ref().map(Trace::id).or_else(|| headers.get("traceparent").and_then(trace_id)),

@@ -117,6 +117,10 @@ impl Error {
             Self::NotAdmin => other(StatusCode::UNAUTHORIZED, "invalid_admin_key"),
             Self::CrossSite => other(StatusCode::FORBIDDEN, "cross_site"),
             Self::RateLimited { .. } => other(StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded"),
+            Self::RegionDenied => Class {
+                param: Some("x-pointsman-region".to_owned()),
+                ..other(StatusCode::FORBIDDEN, "region_restricted")
+            },
             Self::PolicyRefused { .. } => other(StatusCode::FORBIDDEN, "policy_refused"),
             Self::BudgetExceeded { .. } => other(StatusCode::PAYMENT_REQUIRED, "budget_exceeded"),
             Self::NoTargets => other(StatusCode::NOT_FOUND, "no_targets"),
