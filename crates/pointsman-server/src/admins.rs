@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
 use crate::error::Error;
-use crate::tenants::{bearer, digest_of};
+use crate::tenants::keys::{bearer, digest_of};
 
 /// The digests of the admin plane's keys.
 #[derive(Debug)]

@@ -20,7 +20,7 @@ use crate::routing::sessions::{SessionSettings, Stick};
 use crate::settings::Settings;
 use crate::state::StateSettings;
 use crate::targets::settings::{HealthSettings, TargetPrice, TargetSettings, Timeouts};
-use crate::tenants::TenantSettings;
+use crate::tenants::{KeySettings, TenantSettings};
 use crate::traces::{TraceProtocol, TraceSettings};
 
 /// Where state is kept unless the configuration says otherwise, beside it.
@@ -80,6 +80,17 @@ pub struct PolicySection {
     pub deny: Vec<String>,
     /// What the router weighs.
     pub objective: Option<ObjectiveKey>,
+    /// Most a call may be expected to cost.
+    pub max_cost_usd: Option<f64>,
+    /// Least expected quality.
+    pub min_quality: Option<f64>,
+    /// Longest expected latency.
+    pub max_latency_ms: Option<f64>,
+    /// The only region.
+    pub region: Option<String>,
+    /// Weights by names of models.
+    #[serde(default)]
+    pub split: BTreeMap<String, f64>,
     /// Refuses the request, with this sentence.
     pub refuse: Option<String>,
 }
@@ -172,19 +183,47 @@ pub struct TenantSection {
     /// Unique.
     pub name: String,
     /// SHA-256 of each key, in hexadecimal.
+    #[serde(default)]
     pub key_sha256: Vec<String>,
+    /// Further keys, of which more is said.
+    #[serde(default)]
+    pub keys: Vec<KeySection>,
     /// Names or patterns of models.
     pub models: Option<Vec<String>>,
     /// Where its requests come from.
     pub region: Option<String>,
     /// What that means.
     pub region_policy: Option<RegionPolicy>,
+    /// What the router weighs where a request does not say.
+    pub objective: Option<ObjectiveKey>,
+    /// Most requests at a time.
+    pub max_in_flight: Option<usize>,
     /// Most requests in a minute.
     pub requests_per_minute: Option<u32>,
     /// Most tokens in a minute.
     pub tokens_per_minute: Option<u32>,
     /// Most USD on a day.
     pub budget_usd_per_day: Option<f64>,
+}
+
+/// One of `keys` of a tenant; for domains and defaults see [`KeySettings`].
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeySection {
+    /// SHA-256 of the key, in hexadecimal.
+    pub sha256: String,
+    /// From when on it opens nothing.
+    pub expires: Option<MomentKey>,
+}
+
+/// A moment: RFC 3339 in a string, or TOML's own of the same form.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged, expecting = "expected a moment in RFC 3339, such as 2027-01-31T00:00:00Z")]
+pub enum MomentKey {
+    /// As TOML has it.
+    Own(toml::value::Datetime),
+    /// As a string.
+    Text(String),
 }
 
 /// One of `[[targets]]`; for domains and defaults see [`TargetSettings`].
@@ -418,7 +457,7 @@ impl Config {
         settings.regions = regions.into_settings();
         settings.traces = traces.map(TracesSection::into_settings).transpose()?;
         settings.aliases = aliases;
-        settings.tenants = tenants.into_iter().map(TenantSection::into_settings).collect();
+        settings.tenants = tenants.into_iter().map(TenantSection::into_settings).collect::<Result<_, _>>()?;
         settings.targets = targets.into_iter().map(TargetSection::into_settings).collect::<Result<_, _>>()?;
         if let Some(admin) = server.admin_listen {
             settings.admin_listen = (admin != "off").then_some(admin);
@@ -446,9 +485,32 @@ impl ObjectiveKey {
 
 impl PolicySection {
     fn into_settings(self) -> Result<PolicySettings, Error> {
-        let Self { name, when, allow, deny, objective, refuse } = self;
-        let objective = objective.map(ObjectiveKey::into_objective).transpose()?;
-        Ok(PolicySettings { name, when, allow, deny, objective, refuse })
+        let Self {
+            name,
+            when,
+            allow,
+            deny,
+            objective,
+            max_cost_usd,
+            min_quality,
+            max_latency_ms,
+            region,
+            split,
+            refuse,
+        } = self;
+        Ok(PolicySettings {
+            name,
+            when,
+            allow,
+            deny,
+            objective: objective.map(ObjectiveKey::into_objective).transpose()?,
+            max_cost_usd,
+            min_quality,
+            max_latency_ms,
+            region,
+            split,
+            refuse,
+        })
     }
 }
 
@@ -510,20 +572,32 @@ impl TracesSection {
 }
 
 impl TenantSection {
-    fn into_settings(self) -> TenantSettings {
-        let Self { name, key_sha256, models, region, region_policy, .. } = self;
-        let Self { requests_per_minute, tokens_per_minute, budget_usd_per_day, .. } = self;
-        let models = models.unwrap_or_else(|| vec!["*".into()]);
-        TenantSettings {
-            name,
-            key_sha256,
-            models,
+    fn into_settings(self) -> Result<TenantSettings, Error> {
+        let Self { requests_per_minute, tokens_per_minute, budget_usd_per_day, max_in_flight, .. } = self;
+        let (region, region_policy) = (self.region, self.region_policy);
+        let mut settings = TenantSettings {
+            keys: self.keys.into_iter().map(KeySection::into_settings).collect(),
+            objective: self.objective.map(ObjectiveKey::into_objective).transpose()?,
             region,
             region_policy,
+            max_in_flight,
             requests_per_minute,
             tokens_per_minute,
             budget_usd_per_day,
-        }
+            ..TenantSettings::new(self.name, self.key_sha256)
+        };
+        set(&mut settings.models, self.models);
+        Ok(settings)
+    }
+}
+
+impl KeySection {
+    fn into_settings(self) -> KeySettings {
+        let expires = self.expires.map(|moment| match moment {
+            MomentKey::Own(moment) => moment.to_string(),
+            MomentKey::Text(text) => text,
+        });
+        KeySettings { sha256: self.sha256, expires }
     }
 }
 
@@ -654,6 +728,58 @@ mod tests {
             refusal("[[experiments]]\nname = \"x\"\n"),
             "configuration `p.toml`, line 1: section `experiments` is planned and not there yet; remove it to serve decisions"
         );
+    }
+
+    #[test]
+    fn rules_and_tenants_are_read() {
+        let digest = "0".repeat(64);
+        let text = format!(
+            r#"
+            [router]
+            path = "r"
+            [[policies]]
+            name = "p"
+            when = "hour < 6"
+            allow = ["a*"]
+            deny = ["b"]
+            objective = "cheap"
+            max_cost_usd = 1
+            min_quality = 0.5
+            max_latency_ms = 900
+            region = "eu"
+            split = {{ "small" = 90, "large" = 9.5 }}
+            refuse = "no"
+            [[tenants]]
+            name = "t"
+            keys = [{{ sha256 = "{digest}", expires = "2027-01-31T00:00:00Z" }},
+                {{ sha256 = "1", expires = 2027-01-31T01:00:00+01:00 }}, {{ sha256 = "2" }}]
+            models = ["a*"]
+            objective = 0.5
+            max_in_flight = 4
+            requests_per_minute = 5
+            tokens_per_minute = 6
+            budget_usd_per_day = 7
+            "#
+        );
+        let settings = Config::parse(&text, Path::new("p.toml")).and_then(Config::into_settings).expect("valid");
+        let policy = &settings.policies[0];
+        assert_eq!(
+            (policy.max_cost_usd, policy.min_quality, policy.max_latency_ms),
+            (Some(1.0), Some(0.5), Some(900.0))
+        );
+        assert_eq!((policy.region.as_deref(), policy.refuse.as_deref()), (Some("eu"), Some("no")));
+        assert_eq!(policy.split, BTreeMap::from([("large".to_owned(), 9.5), ("small".to_owned(), 90.0)]));
+        let tenant = &settings.tenants[0];
+        let expires: Vec<_> = tenant.keys.iter().map(|key| key.expires.as_deref()).collect();
+        assert_eq!(expires, [Some("2027-01-31T00:00:00Z"), Some("2027-01-31T01:00:00+01:00"), None]);
+        assert_eq!((&tenant.objective, tenant.max_in_flight), (&Some(Objective::Lambda(0.5)), Some(4)));
+        assert!(tenant.key_sha256.is_empty());
+        let refused = |more: &str| refusal(&format!("[[tenants]]\nname = 't'\n{more}"));
+        assert!(refused("keys = [{ sha256 = '1', expire = 1 }]").contains("line 3: unknown field `expire`"));
+        assert!(refused("keys = [{ sha256 = '1', expires = 1 }]").contains("expected a moment in RFC 3339"));
+        assert!(refused("max_inflight = 1").contains("did you mean `max_in_flight`?"));
+        assert!(refusal("[[policies]]\nname = 'p'\nspit = { a = 1 }").contains("did you mean `split`?"));
+        assert!(refusal("[[policies]]\nname = 'p'\nsplit = { a = 'x' }").contains("line 3"));
     }
 
     #[test]

@@ -24,6 +24,7 @@ use axum::routing::{get, post};
 use crate::error::Error;
 use crate::live::Live;
 use crate::ops;
+use crate::state::now_us;
 
 pub(crate) use batch::{__path_batch, BatchAnswer, BatchLine};
 pub(crate) use completions::{__path_chat, __path_embeddings, __path_messages, __path_responses};
@@ -58,12 +59,15 @@ async fn admit(State(live): State<Arc<Live>>, mut request: Request, next: Next) 
     if current.tenants.is_empty() {
         return next.run(request).await;
     }
-    match current.tenants.admit(request.headers(), Instant::now()) {
-        Ok(admitted) => {
+    match current.tenants.admit(request.headers(), Instant::now(), now_us) {
+        Ok((admitted, place)) => {
             request.extensions_mut().insert(admitted.clone());
             let mut response = next.run(request).await;
             admitted.mark(response.headers_mut());
-            response
+            match place {
+                Some(place) => place.hold(response),
+                None => response,
+            }
         }
         Err((error, tenant)) => {
             if let Some(tenant) = tenant {

@@ -162,6 +162,9 @@ pub enum Error {
     /// The request has no key that anybody knows.
     #[error("authorization: expected a key of this server as a bearer token")]
     Unauthorized,
+    /// The request has a key that has expired.
+    #[error("authorization: this key has expired; ask the operator for another one")]
+    KeyExpired,
     /// A request of the admin plane has none of its keys.
     #[error("authorization: expected a key of the admin plane, as a bearer token or as the password of any user")]
     NotAdmin,
@@ -173,6 +176,16 @@ pub enum Error {
     RateLimited {
         /// Seconds.
         retry_after: u32,
+    },
+    /// The tenant has as many requests under way as it may.
+    #[error(
+        "busy: {limit} {} of this tenant {} being answered, as many as it may have at a time",
+        if *limit == 1 { "request" } else { "requests" },
+        if *limit == 1 { "is" } else { "are" }
+    )]
+    TenantBusy {
+        /// The limit.
+        limit: usize,
     },
     /// The tenant's budget for today is spent.
     #[error("budget: what may be spent today is spent; the next day begins in {retry_after} s")]

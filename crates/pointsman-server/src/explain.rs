@@ -32,7 +32,19 @@ impl Explainer {
             column: source.column(),
             source,
         })?;
-        let answer = tried(&self.0, &self.0.current(), &Trial::of(request))?;
+        self.tried(&Trial::of(request))
+    }
+
+    /// What `POST /admin/v1/policy/test` answers for its own body: `request`, and who would send it from where and when.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the body.
+    pub fn explain_trial(&self, trial: &str) -> Result<Value, Error> {
+        self.tried(&Trial::read(trial.as_bytes())?)
+    }
+
+    fn tried(&self, trial: &Trial<'_>) -> Result<Value, Error> {
+        let answer = tried(&self.0, &self.0.current(), trial)?;
         serde_json::to_value(answer).map_err(Error::Answer)
     }
 }

@@ -43,6 +43,7 @@
 //! | `admins`, `tenants` | who may use either plane |
 //! | `explain` | decisions under a configuration, without a network |
 //! | `metrics` | what is counted and timed |
+//! | `moment` | times as texts, hours, days of the week |
 //! | `error` | everything that can go wrong |
 //!
 //! `data::forwarded` is where they meet: a plan of `routing`, the order of `targets`, calls of `upstream`.
@@ -55,6 +56,7 @@ mod error;
 mod explain;
 mod live;
 mod metrics;
+mod moment;
 mod nearest;
 mod net;
 mod ops;
@@ -84,5 +86,5 @@ pub use settings::Settings;
 pub use source::{ConfigFile, Source};
 pub use state::StateSettings;
 pub use targets::settings::{HealthSettings, TargetPrice, TargetSettings, Timeouts};
-pub use tenants::TenantSettings;
+pub use tenants::{KeySettings, TenantSettings};
 pub use traces::{TraceProtocol, TraceSettings};

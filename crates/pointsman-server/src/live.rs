@@ -203,7 +203,8 @@ struct Parts {
 fn load(parts: Parts, before: Option<&Current>, spent: &BTreeMap<String, f64>) -> Result<Current, Error> {
     let Parts { settings, shelf, texts, config_version } = parts;
     let router = shelf.active();
-    let snapshot = Snapshot::new(router, &settings.objective, &settings.aliases, config_version)?;
+    let mut snapshot = Snapshot::new(router, &settings.objective, &settings.aliases, config_version)?;
+    prepare(&mut snapshot, &settings)?;
     let price = |model_idx| snapshot.price(model_idx);
     let served = before.map(|before| &before.targets);
     let targets =
@@ -211,11 +212,32 @@ fn load(parts: Parts, before: Option<&Current>, spent: &BTreeMap<String, f64>) -
     let regions = Regions::new(&settings.regions)?;
     let models = [router.models(), targets.others()].concat();
     let tenants = Tenants::new(&settings.tenants, &models, before.map(|before| &before.tenants), spent, now_us())?;
-    let policies = Policies::new(&settings.policies, &models)?;
+    let policies = Policies::new(&settings.policies, router.models(), targets.others())?;
     let admins = Admins::new(&settings.admin_key_sha256)?;
     settings.admin_listen.as_deref().map_or(Ok(()), |address| admins.may_listen(address))?;
     let cells = DecisionCells::new(router.models().len());
     Ok(Current { snapshot, targets, regions, tenants, admins, policies, settings, shelf, texts, cells })
+}
+
+/// Binds the router to the objectives of tenants and rules, so that one that it cannot weigh refuses the configuration and
+/// not its requests.
+fn prepare(snapshot: &mut Snapshot, settings: &Settings) -> Result<(), Error> {
+    const EXPECTED: &str = "quality, balanced, cheap or a number, for this router was trained without latencies";
+    for tenant in &settings.tenants {
+        let prepared = tenant.objective.as_ref().map_or(Ok(()), |objective| snapshot.prepare(objective));
+        prepared.map_err(|error| match error {
+            Error::Router(pointsman::Error::NoLatency) => Error::tenant(&tenant.name, "objective", EXPECTED, "fast"),
+            error => error,
+        })?;
+    }
+    for policy in &settings.policies {
+        let prepared = policy.objective.as_ref().map_or(Ok(()), |objective| snapshot.prepare(objective));
+        prepared.map_err(|error| match error {
+            Error::Router(pointsman::Error::NoLatency) => Error::policy(&policy.name, "objective", EXPECTED, "fast"),
+            error => error,
+        })?;
+    }
+    Ok(())
 }
 
 /// Where traces go, if anywhere.

@@ -3,6 +3,7 @@
 //! happens outside.
 
 pub(crate) mod causes;
+mod digest;
 pub(crate) mod plan;
 pub(crate) mod policies;
 pub(crate) mod retries;

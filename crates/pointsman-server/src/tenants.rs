@@ -1,31 +1,30 @@
 //! Tenants: who may ask, for which models, and how often.
 //!
 //! Without a tenant everyone may, as on a loopback. With one, every request of the data plane needs a key of somebody's.
-//! Of a key only its SHA-256 is known: it is a long random text, so nothing slower is needed, and a lookup by digest tells
-//! an attacker nothing about the keys that there are.
 
 pub(crate) mod bucket;
 pub(crate) mod budget;
+pub(crate) mod keys;
+pub(crate) mod places;
 pub(crate) mod tokens;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use axum::http::header::{AUTHORIZATION, HeaderName};
+use axum::http::header::HeaderName;
 use axum::http::{HeaderMap, HeaderValue};
+use pointsman::Objective;
 use pointsman::policy::matches;
-use sha2::{Digest, Sha256};
 
 use crate::error::Error;
 use crate::regions::{RegionPolicy, TenantRegion, is_region};
-use crate::wire::protocol::API_KEY;
 use bucket::{Bucket, Quota};
 use budget::{Account, Budget};
+pub use keys::KeySettings;
+use keys::Keys;
+use places::{Place, Places};
 use tokens::TokenLimit;
-
-/// Longest key that is looked at.
-const LONGEST_KEY: usize = 512;
 
 /// Headers that say what is left of a limit: the limit, what remains of it, and when it will be whole.
 type QuotaHeaders = [HeaderName; 3];
@@ -46,8 +45,10 @@ pub(crate) const OF_TOKENS: QuotaHeaders = [
 pub struct TenantSettings {
     /// Unique; in metrics and logs.
     pub name: String,
-    /// SHA-256 of each of its keys, 64 hexadecimal digits; at least one.
+    /// SHA-256 of each of its keys, 64 hexadecimal digits; at least one here or in `keys`.
     pub key_sha256: Vec<String>,
+    /// Further keys, of which more is said. Default: none.
+    pub keys: Vec<KeySettings>,
     /// Names or patterns (`*`, `?`) of the router's models that it may use. Default: all.
     pub models: Vec<String>,
     /// Where its requests come from that do not say so themselves. Default: not said.
@@ -55,6 +56,11 @@ pub struct TenantSettings {
     /// What the region of its requests means; where that is [`RegionPolicy::Require`] they may not name another than `region`.
     /// Default: the operator's.
     pub region_policy: Option<RegionPolicy>,
+    /// What the router weighs for its requests that do not say. Default: the operator's.
+    pub objective: Option<Objective>,
+    /// Most requests at a time, at least 1, from the first byte to the end of the answer; a batch counts as one.
+    /// Default: no limit.
+    pub max_in_flight: Option<usize>,
     /// Most requests in a minute, at least 1; a batch counts as one. Default: no limit.
     pub requests_per_minute: Option<u32>,
     /// Most tokens in a minute, at least 1, of requests and answers; what is under way may overshoot by its answers.
@@ -70,9 +76,12 @@ impl TenantSettings {
         Self {
             name: name.into(),
             key_sha256,
+            keys: Vec::new(),
             models: vec!["*".into()],
             region: None,
             region_policy: None,
+            objective: None,
+            max_in_flight: None,
             requests_per_minute: None,
             tokens_per_minute: None,
             budget_usd_per_day: None,
@@ -86,6 +95,10 @@ struct Tenant {
     /// The router's models that it may not use.
     denied: Arc<[String]>,
     region: Arc<TenantRegion>,
+    objective: Option<Objective>,
+    /// Requests under way, counted from the moment that there is a limit.
+    places: Places,
+    max_in_flight: Option<usize>,
     bucket: Option<Arc<Mutex<Bucket>>>,
     tokens: Option<TokenLimit>,
     account: Arc<Account>,
@@ -96,8 +109,7 @@ struct Tenant {
 #[derive(Debug, Default)]
 pub(crate) struct Tenants {
     all: Vec<Tenant>,
-    /// Position in `all` by the digest of a key.
-    by_key: HashMap<[u8; 32], usize>,
+    keys: Keys,
 }
 
 /// A request that may go on.
@@ -113,8 +125,13 @@ pub(crate) struct Admitted {
     pub(crate) budget: Option<Budget>,
     /// How many tokens it may use, where that is limited.
     pub(crate) tokens: Option<TokenLimit>,
+    /// What the router weighs where the request does not say.
+    pub(crate) objective: Option<Objective>,
     quota: Option<Quota>,
 }
+
+/// Why a request is kept out, and the tenant where that is for its limit.
+type Kept<'t> = (Error, Option<&'t str>);
 
 impl Tenants {
     /// Checks what is configured. A tenant whose limit is what it was in `before` keeps what it has used of it; what it has spent it
@@ -132,15 +149,7 @@ impl Tenants {
             if setting.name.is_empty() || tenants.all.iter().any(|known| *known.name == *setting.name) {
                 return Err(bad("name", "one that no other tenant has", &setting.name));
             }
-            if setting.key_sha256.is_empty() {
-                return Err(bad("key_sha256", "at least one digest", "none"));
-            }
-            for text in &setting.key_sha256 {
-                let digest = digest_of(text).ok_or_else(|| bad("key_sha256", "64 hexadecimal digits", text))?;
-                if tenants.by_key.insert(digest, tenants.all.len()).is_some() {
-                    return Err(bad("key_sha256", "a key that nobody else has", text));
-                }
-            }
+            tenants.keys.know(setting, tenants.all.len())?;
             for pattern in &setting.models {
                 if !models.iter().any(|model| matches(pattern, model)) {
                     return Err(bad("models", "patterns that fit a model of the router", pattern));
@@ -150,6 +159,9 @@ impl Tenants {
                 return Err(bad("region", "1 to 64 visible ASCII characters", region));
             }
             let may = |model: &&String| setting.models.iter().any(|pattern| matches(pattern, model));
+            if setting.max_in_flight == Some(0) {
+                return Err(bad("max_in_flight", "at least 1", "0"));
+            }
             let bucket = match setting.requests_per_minute {
                 None => None,
                 Some(0) => return Err(bad("requests_per_minute", "at least 1", "0")),
@@ -180,6 +192,11 @@ impl Tenants {
                 name: setting.name.as_str().into(),
                 denied: models.iter().filter(|model| !may(model)).cloned().collect(),
                 region: Arc::new(TenantRegion { name: setting.region.clone(), policy: setting.region_policy }),
+                objective: setting.objective.clone(),
+                places: before
+                    .and_then(|before| before.named(&setting.name))
+                    .map_or_else(Places::default, |tenant| tenant.places.clone()),
+                max_in_flight: setting.max_in_flight,
                 bucket,
                 tokens,
             });
@@ -187,22 +204,31 @@ impl Tenants {
         Ok(tenants)
     }
 
+    fn named(&self, name: &str) -> Option<&Tenant> {
+        self.all.iter().find(|tenant| *tenant.name == *name)
+    }
+
     /// The bucket of a tenant of this name and limit.
     fn bucket(&self, name: &str, limit: u32) -> Option<Arc<Mutex<Bucket>>> {
-        let bucket = self.all.iter().find(|tenant| *tenant.name == *name)?.bucket.as_ref()?;
+        let bucket = self.named(name)?.bucket.as_ref()?;
         let same = bucket.lock().unwrap_or_else(PoisonError::into_inner).limit() == limit;
         same.then(|| Arc::clone(bucket))
     }
 
     /// The limit on tokens of a tenant of this name and limit.
     fn tokens(&self, name: &str, limit: u32) -> Option<TokenLimit> {
-        let tokens = self.all.iter().find(|tenant| *tenant.name == *name)?.tokens.as_ref()?;
+        let tokens = self.named(name)?.tokens.as_ref()?;
         (tokens.per_minute() == limit).then(|| tokens.clone())
     }
 
     /// Models that a tenant may not use; `None` where there is no such tenant.
     pub(crate) fn denied(&self, name: &str) -> Option<Arc<[String]>> {
-        Some(Arc::clone(&self.all.iter().find(|tenant| *tenant.name == *name)?.denied))
+        Some(Arc::clone(&self.named(name)?.denied))
+    }
+
+    /// What the router weighs for a tenant whose requests do not say.
+    pub(crate) fn objective(&self, name: &str) -> Option<&Objective> {
+        self.named(name)?.objective.as_ref()
     }
 
     /// What a tenant's settings say of its region; nothing where there is no such tenant.
@@ -212,7 +238,7 @@ impl Tenants {
     }
 
     fn account(&self, name: &str) -> Option<Arc<Account>> {
-        Some(Arc::clone(&self.all.iter().find(|tenant| *tenant.name == *name)?.account))
+        Some(Arc::clone(&self.named(name)?.account))
     }
 
     /// Tenants with a budget, and what is left of it today.
@@ -225,21 +251,34 @@ impl Tenants {
         self.all.is_empty()
     }
 
-    /// Lets a request of a tenant in by its headers, or not. The error of a tenant that asks too often comes with its name.
-    pub(crate) fn admit(&self, headers: &HeaderMap, now: Instant) -> Result<Admitted, (Error, Option<&str>)> {
-        let tenant = key(headers).and_then(|key| self.by_key.get(&<[u8; 32]>::from(Sha256::digest(key))));
-        let Some(tenant) = tenant.map(|position| &self.all[*position]) else { return Err((Error::Unauthorized, None)) };
+    /// Lets a request of a tenant in by its headers, or not; where requests at a time are limited, with a place among them.
+    /// The error of a tenant that asks too often comes with its name. `clock` says how many microseconds have passed since
+    /// 1970, to keys that expire.
+    pub(crate) fn admit(
+        &self,
+        headers: &HeaderMap,
+        now: Instant,
+        clock: impl FnOnce() -> i64,
+    ) -> Result<(Admitted, Option<Place>), Kept<'_>> {
+        let tenant = self.keys.whose(headers, clock).map_err(|error| (error, None))?;
+        let tenant = &self.all[tenant];
+        let place = tenant
+            .max_in_flight
+            .map(|limit| tenant.places.take(limit).ok_or_else(|| (Error::TenantBusy { limit }, Some(&*tenant.name))));
+        let place = place.transpose()?;
         // Nothing is left half changed by a panic.
         let taken = tenant.bucket.as_ref().map(|b| b.lock().unwrap_or_else(PoisonError::into_inner).take(1, now));
         let quota = taken.transpose().map_err(|wait| (Error::rate_limited(wait), Some(&*tenant.name)))?;
-        Ok(Admitted {
+        let admitted = Admitted {
             name: Arc::clone(&tenant.name),
             denied: Arc::clone(&tenant.denied),
             region: Arc::clone(&tenant.region),
             budget: tenant.budget.clone(),
             tokens: tenant.tokens.clone(),
+            objective: tenant.objective.clone(),
             quota,
-        })
+        };
+        Ok((admitted, place))
     }
 }
 
@@ -262,33 +301,12 @@ impl Quota {
     }
 }
 
-/// The bearer token of a request.
-pub(crate) fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
-    let value = headers.get(AUTHORIZATION)?.as_bytes();
-    let (scheme, key) = value.split_at_checked("bearer ".len())?;
-    let key = key.trim_ascii();
-    (scheme.eq_ignore_ascii_case(b"bearer ") && (1..=LONGEST_KEY).contains(&key.len())).then_some(key)
-}
-
-/// The key of a request: its bearer token, or where nothing stands in that header, what Anthropic's clients send.
-fn key(headers: &HeaderMap) -> Option<&[u8]> {
-    if headers.contains_key(AUTHORIZATION) {
-        return bearer(headers);
-    }
-    headers.get(API_KEY).map(HeaderValue::as_bytes).filter(|key| (1..=LONGEST_KEY).contains(&key.len()))
-}
-
-/// The digest that a text of 64 hexadecimal digits stands for.
-pub(crate) fn digest_of(text: &str) -> Option<[u8; 32]> {
-    let digits: Vec<u8> =
-        text.chars().map(|c| c.to_digit(16).and_then(|d| u8::try_from(d).ok())).collect::<Option<_>>()?;
-    let bytes: Vec<u8> = digits.chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect();
-    (digits.len() == 64).then_some(bytes)?.try_into().ok()
-}
-
 #[cfg(test)]
 mod tests {
+    use axum::http::header::AUTHORIZATION;
+
     use super::*;
+    use crate::wire::protocol::API_KEY;
 
     fn digest(key: &str) -> String {
         pointsman::artifact::identity(key.as_bytes())
@@ -296,14 +314,9 @@ mod tests {
 
     fn acme() -> TenantSettings {
         TenantSettings {
-            name: "acme".into(),
-            key_sha256: vec![digest("pm-acme")],
             models: vec!["small*".into()],
-            region: None,
-            region_policy: None,
             requests_per_minute: Some(2),
-            tokens_per_minute: None,
-            budget_usd_per_day: None,
+            ..TenantSettings::new("acme", vec![digest("pm-acme")])
         }
     }
 
@@ -319,20 +332,20 @@ mod tests {
     fn only_a_key_lets_in() {
         let tenants = Tenants::new(&[acme()], &models(), None, &BTreeMap::new(), 0).expect("valid");
         let now = Instant::now();
-        assert_eq!(&*tenants.admit(&bearing("Bearer pm-acme"), now).expect("let in").denied, ["large"]);
-        assert!(tenants.admit(&bearing("bearer  pm-acme"), now).is_ok(), "the scheme is not a matter of case");
+        assert_eq!(&*tenants.admit(&bearing("Bearer pm-acme"), now, || 0).expect("let in").0.denied, ["large"]);
+        assert!(tenants.admit(&bearing("bearer  pm-acme"), now, || 0).is_ok(), "the scheme is not a matter of case");
         for wrong in ["Bearer pm-acm", "Bearer pm-acmee", "pm-acme", "Basic pm-acme", "Bearer ", "Bearer"] {
-            let error = tenants.admit(&bearing(wrong), now).expect_err("kept out").0;
+            let error = tenants.admit(&bearing(wrong), now, || 0).expect_err("kept out").0;
             assert!(matches!(error, Error::Unauthorized), "{wrong}");
         }
         let anthropics = HeaderMap::from_iter([(API_KEY, HeaderValue::from_static("pm-acme"))]);
         assert!(
-            tenants.admit(&anthropics, now).is_err_and(|(error, _)| matches!(error, Error::RateLimited { .. })),
+            tenants.admit(&anthropics, now, || 0).is_err_and(|(error, _)| matches!(error, Error::RateLimited { .. })),
             "known"
         );
         let digest_as_key = format!("Bearer {}", digest("pm-acme"));
-        assert!(tenants.admit(&bearing(&digest_as_key), now).is_err(), "what is stored opens nothing");
-        assert!(tenants.admit(&HeaderMap::new(), now).is_err());
+        assert!(tenants.admit(&bearing(&digest_as_key), now, || 0).is_err(), "what is stored opens nothing");
+        assert!(tenants.admit(&HeaderMap::new(), now, || 0).is_err());
         assert!(Tenants::default().is_empty() && !tenants.is_empty());
     }
 
@@ -340,18 +353,63 @@ mod tests {
     fn a_limit_outlives_a_reload_that_leaves_it_as_it_was() {
         let now = Instant::now();
         let tenants = Tenants::new(&[acme()], &models(), None, &BTreeMap::new(), 0).expect("valid");
-        assert!((0..2).all(|_| tenants.admit(&bearing("Bearer pm-acme"), now).is_ok()));
+        assert!((0..2).all(|_| tenants.admit(&bearing("Bearer pm-acme"), now, || 0).is_ok()));
         let same = Tenants::new(&[acme()], &models(), Some(&tenants), &BTreeMap::new(), 0).expect("valid");
-        let (error, name) = same.admit(&bearing("Bearer pm-acme"), now).expect_err("used up");
+        let (error, name) = same.admit(&bearing("Bearer pm-acme"), now, || 0).expect_err("used up");
         assert!(matches!(error, Error::RateLimited { retry_after: 30 }) && name == Some("acme"), "{error}");
         let more = TenantSettings { requests_per_minute: Some(3), ..acme() };
         let changed = Tenants::new(&[more], &models(), Some(&tenants), &BTreeMap::new(), 0).expect("valid");
-        assert!(changed.admit(&bearing("Bearer pm-acme"), now).is_ok());
+        assert!(changed.admit(&bearing("Bearer pm-acme"), now, || 0).is_ok());
+    }
+
+    #[test]
+    fn a_key_opens_until_it_expires() {
+        let key = |key: &str, expires: &str| KeySettings { sha256: digest(key), expires: Some(expires.to_owned()) };
+        let keys = vec![key("pm-short", "1970-01-01T00:00:01Z"), key("pm-long", "1970-01-01T01:00:02+01:00")];
+        let settings = TenantSettings { key_sha256: Vec::new(), keys, requests_per_minute: None, ..acme() };
+        let tenants = Tenants::new(&[settings], &models(), None, &BTreeMap::new(), 0).expect("valid");
+        let admit = |key: &str, at_us: i64| {
+            tenants
+                .admit(&bearing(&format!("Bearer {key}")), Instant::now(), || at_us)
+                .map(drop)
+                .map_err(|error| error.0)
+        };
+        assert!(admit("pm-short", 999_999).is_ok() && admit("pm-long", 1_999_999).is_ok());
+        for (key, at_us) in [("pm-short", 1_000_000), ("pm-long", 2_000_000)] {
+            assert!(matches!(admit(key, at_us), Err(Error::KeyExpired)), "{key}");
+        }
+        assert!(matches!(admit("pm-other", 0), Err(Error::Unauthorized)));
+    }
+
+    #[test]
+    fn places_outlive_a_reload_and_cost_no_requests_of_the_minute() {
+        let tenant = |limit| TenantSettings { max_in_flight: Some(limit), ..acme() };
+        let load = |limit, before: Option<&Tenants>| {
+            Tenants::new(&[tenant(limit)], &models(), before, &BTreeMap::new(), 0).expect("valid")
+        };
+        let admit = |tenants: &Tenants| {
+            let admitted = tenants.admit(&bearing("Bearer pm-acme"), Instant::now(), || 0);
+            admitted
+                .map(|(_, place)| place.expect("a limit"))
+                .map_err(|(error, name)| (error.to_string(), name.map(str::to_owned)))
+        };
+        let tenants = load(1, None);
+        let first = admit(&tenants).expect("let in");
+        let busy = "busy: 1 request of this tenant is being answered, as many as it may have at a time";
+        let refused = (busy.to_owned(), Some("acme".to_owned()));
+        assert_eq!(admit(&tenants).expect_err("one at a time"), refused);
+        let same = load(1, Some(&tenants));
+        assert_eq!(admit(&same).expect_err("the first is still under way"), refused);
+        let more = load(2, Some(&same));
+        let second = admit(&more).expect("two at a time now");
+        drop((first, second));
+        assert!(admit(&load(3, Some(&more))).expect_err("two in a minute").0.starts_with("too many requests"));
     }
 
     #[test]
     fn settings_are_checked() {
         let other = TenantSettings { name: "other".into(), ..acme() };
+        let expiring = |expires: &str| vec![KeySettings { sha256: digest("pm-2"), expires: Some(expires.into()) }];
         for (settings, expected) in [
             (vec![TenantSettings { name: String::new(), ..acme() }], "name expected"),
             (vec![acme(), acme()], "name expected one that no other tenant has"),
@@ -359,6 +417,19 @@ mod tests {
             (vec![TenantSettings { key_sha256: vec![], ..acme() }], "key_sha256 expected at least one"),
             (vec![TenantSettings { key_sha256: vec!["pm-acme".into()], ..acme() }], "64 hexadecimal digits"),
             (vec![TenantSettings { key_sha256: vec!["ä".repeat(64)], ..acme() }], "64 hexadecimal digits"),
+            (
+                vec![TenantSettings { keys: vec![KeySettings { sha256: digest("pm-acme"), expires: None }], ..acme() }],
+                "keys.sha256 expected a key that nobody else has",
+            ),
+            (
+                vec![TenantSettings { keys: expiring("2027-01-31"), ..acme() }],
+                "keys.expires expected a moment in RFC 3339",
+            ),
+            (
+                vec![TenantSettings { keys: expiring("2027-02-30T00:00:00Z"), ..acme() }],
+                "keys.expires expected a moment",
+            ),
+            (vec![TenantSettings { max_in_flight: Some(0), ..acme() }], "max_in_flight expected at least 1"),
             (vec![TenantSettings { models: vec!["gpt*".into()], ..acme() }], "models expected patterns"),
             (vec![TenantSettings { budget_usd_per_day: Some(0.0), ..acme() }], "budget_usd_per_day expected a number"),
             (

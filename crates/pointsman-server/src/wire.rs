@@ -12,3 +12,4 @@ pub(crate) mod protocol;
 pub(crate) mod provider;
 pub(crate) mod query;
 pub(crate) mod refusal;
+mod strings;

@@ -96,7 +96,7 @@ pub(crate) enum BatchAnswer {
 pub(crate) async fn batch(State(live): State<Arc<Live>>, request: Request) -> Result<Response, Error> {
     let in_flight = live.enter()?;
     let (head, body) = request.into_parts();
-    let mut hints = Hints { has_session: false, ..Hints::new(&head, &live)? };
+    let mut hints = Hints { has_session: false, ..Hints::new(head, &live)? };
     // The span is of all lines and waits for the last one; no line's decision stands in it.
     let trace = hints.trace.take();
     let batch = Arc::new(Batch { hints, current: live.current(), live, _in_flight: in_flight, _trace: trace });

@@ -6,15 +6,17 @@ use std::time::Instant;
 use axum::http::StatusCode;
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::decide::{Made, facts, planned};
+use super::decide::{Made, facts, planned, read};
 use super::record;
 use crate::error::Error;
 use crate::live::{Current, Live};
+use crate::regions::{Region, RegionPolicy};
 use crate::routing::plan::REQUESTED;
+use crate::routing::policies::Rule;
 use crate::routing::sessions::Session;
 use crate::routing::snapshot::{AUTO, Wanted};
 use crate::tally::Expected;
-use crate::targets::wish::Wish;
+use crate::targets::wish::{Wish, barred};
 use crate::traces::Decision;
 use crate::wire::answer::candidates;
 use crate::wire::as_chat::as_chat;
@@ -168,6 +170,7 @@ fn defaults(current: &Current, hints: &Hints, query: &Query<'_>, wish: &Wish) ->
         models: query.models(),
         objective: None,
         hinted: None,
+        tenants: None,
         ruled: None,
         allow,
         deny,
@@ -193,33 +196,33 @@ fn choose(
     protocol: Protocol,
     started: Instant,
 ) -> Result<Chosen, Error> {
-    let query = Query::parse(bytes, live.limits.max_messages)?;
+    let query = read(live, current, bytes)?;
     if query.is_prompt() {
         return Err(Error::invalid("messages", "an array of messages", "a prompt in their place"));
     }
     planned(live, current, hints, &query, started, |made| {
-        let mut wish = Wish { protocol, region: hints.region.clone(), ..query.wish() };
+        let mut wish = Wish { protocol, region: region(hints, made.rule)?, ..query.wish() };
         wish.sort = wish.sort.or(made.selection.sort);
         wish.seat = made.seat.and_then(|seat| seat.target.clone());
         let allowed = made.plan.ranked.iter().filter(|entry| entry.excluded.is_none());
         let ranked = allowed.map(|entry| (entry.model_idx, made.predictions.input_tokens[entry.model_idx])).collect();
         let ranked = reached(current, ranked, &wish)?;
-        let decision_id = live.ids.next("dec");
-        let expected = record::decided(live, current, hints, &query, &made, &decision_id);
-        let Made { selection, plan, predictions, elapsed_us, session, policy, .. } = made;
+        let expected = record::decided(live, current, hints, &query, &made);
+        let Made { id, selection, plan, predictions, elapsed_us, session, rule, .. } = made;
         let told = || -> Result<_, Error> {
             let (_, candidates) = candidates(current.snapshot.router(), plan, predictions, &current.targets);
             let candidates = to_raw_value(&candidates).map_err(Error::Answer)?;
             let session = query.session_id().or(hints.session_id.as_deref());
             Ok(Box::new(Metadata {
                 reason: plan.reason,
-                policy: policy.map(str::to_owned),
+                policy: rule.map(|rule| rule.name.clone()),
                 pinned: plan.pinned,
                 routing_us: elapsed_us,
-                ..metadata(current, &decision_id, selection.route, session, candidates)
+                ..metadata(current, id, selection.route, session, candidates)
             }))
         };
         let metadata = hints.wants_metadata.then(told).transpose()?;
+        let decision_id = id.to_owned();
         Ok(Chosen { decision_id, reason: plan.reason, elapsed_us, expected, ranked, wish, session, metadata })
     })
 }
@@ -227,13 +230,13 @@ fn choose(
 /// The model asked for by name, else every model that serves such requests, in the order of the configuration: what the
 /// router knows of prompts says nothing of embeddings.
 fn choose_by_name(live: &Live, current: &Current, hints: &Hints, bytes: &[u8]) -> Result<Chosen, Error> {
-    let query = Query::parse(bytes, live.limits.max_messages)?;
-    let wish = Wish { protocol: Protocol::Embeddings, region: hints.region.clone(), ..query.wish() };
+    let query = read(live, current, bytes)?;
     let (turns, context) = (query.turns(), query.context());
-    let rule = current.policies.first(&facts(&query, hints, &turns, &context));
+    let rule = current.policies.first(&facts(current, &query, hints, &turns, &context));
     if let Some((rule, message)) = rule.and_then(|rule| Some((rule, rule.refuse.as_ref()?))) {
         return Err(Error::PolicyRefused { policy: rule.name.clone(), message: message.clone() });
     }
+    let wish = Wish { protocol: Protocol::Embeddings, region: region(hints, rule)?, ..query.wish() };
     let routers = current.snapshot.router().models();
     let requested = match query.model() {
         None => Vec::new(),
@@ -255,6 +258,18 @@ fn choose_by_name(live: &Live, current: &Current, hints: &Hints, bytes: &[u8]) -
     let ranked = reached(current, ranked.into_iter().map(|model_idx| (model_idx, 0.0)).collect(), &wish)?;
     let models = ranked.into_iter().map(|(model_idx, _)| model_idx).collect();
     Ok(Chosen::without_prediction(live, current, hints, &query, reason, models, wish))
+}
+
+/// Where a request comes from, and what that means. A rule's region is required, and the only one: a request that requires
+/// another has nowhere to go.
+fn region(hints: &Hints, rule: Option<&Rule>) -> Result<Option<Region>, Error> {
+    let Some(ruled) = rule.and_then(|rule| rule.region.as_ref()) else { return Ok(hints.region.clone()) };
+    match &hints.region {
+        Some(Region { name, policy: RegionPolicy::Require }) if name != ruled => {
+            Err(Error::NoTarget { excluded_by: vec![barred::REGION] })
+        }
+        _ => Ok(Some(Region { name: ruled.clone(), policy: RegionPolicy::Require })),
+    }
 }
 
 /// Those of the models that a request can reach somewhere.

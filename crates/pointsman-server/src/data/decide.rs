@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::time::Instant;
 
+use axum::http::header::{ACCEPT_LANGUAGE, USER_AGENT};
 use pointsman::{ContextValue, Objective, Predictions, Role, Scratch, Turn};
 use serde_json::Value;
 
@@ -10,10 +11,13 @@ use super::record;
 use crate::error::Error;
 use crate::live::{Current, Live};
 use crate::metrics::Stage;
-use crate::routing::plan::{Plan, plan};
-use crate::routing::policies::Facts;
+use crate::routing::plan::{Plan, Preferred, plan};
+use crate::routing::policies::Rule;
+use crate::routing::policies::facts::{Facts, Variable};
+use crate::routing::policies::split::Unit;
 use crate::routing::sessions::{Seat, Session, Stick};
 use crate::routing::snapshot::{AUTO, Selection, Wanted};
+use crate::state::now_us;
 use crate::wire::answer::{Answer, candidates};
 use crate::wire::headers::Hints;
 use crate::wire::query::Query;
@@ -55,13 +59,12 @@ pub(crate) fn decide(
     out: &mut Vec<u8>,
 ) -> Result<Decided, Error> {
     let started = Instant::now();
-    let query = Query::parse(body, live.limits.max_messages)?;
+    let query = read(live, current, body)?;
     planned(live, current, hints, &query, started, |made| {
         let snapshot = &current.snapshot;
         let router = snapshot.router();
-        let id = live.ids.next("dec");
-        record::decided(live, current, hints, &query, &made, &id);
-        let Made { selection, plan, predictions, elapsed_us, policy, session, .. } = made;
+        record::decided(live, current, hints, &query, &made);
+        let Made { selection, plan, predictions, elapsed_us, rule, session, id, .. } = made;
         if let Some(session) = session {
             live.sessions.keep(
                 session,
@@ -72,7 +75,7 @@ pub(crate) fn decide(
         let (models, candidates) = candidates(router, plan, predictions, &current.targets);
         let answer = Answer {
             id: (form == Form::Line).then(|| query.id().unwrap_or(&Value::Null)),
-            decision_id: &id,
+            decision_id: id,
             model: &router.models()[plan.model_idx],
             models,
             route: selection.route,
@@ -81,25 +84,38 @@ pub(crate) fn decide(
             router_version: snapshot.version(),
             config_version: snapshot.config_version(),
             experiment: None,
-            policy,
+            policy: rule.map(|rule| rule.name.as_str()),
             pinned: plan.pinned,
             session_id: query.session_id().or(hints.session_id.as_deref()),
             trace_id: hints.trace_id.as_deref(),
             elapsed_us,
         };
         serde_json::to_writer(&mut *out, &answer).map_err(Error::Answer)?;
-        Ok(Decided { model_idx: plan.model_idx, reason: plan.reason, elapsed_us, id })
+        Ok(Decided { model_idx: plan.model_idx, reason: plan.reason, elapsed_us, id: id.to_owned() })
     })
+}
+
+/// Reads a body, as much of it as the operator's rules ask for.
+pub(crate) fn read<'b>(live: &Live, current: &Current, body: &'b [u8]) -> Result<Query<'b>, Error> {
+    let max_messages = live.limits.max_messages;
+    if current.policies.asked().has(Variable::Metadata) {
+        Query::parse_with_metadata(body, max_messages)
+    } else {
+        Query::parse(body, max_messages)
+    }
 }
 
 /// What a request says of itself, for the operator's rules.
 pub(crate) fn facts<'f>(
+    current: &'f Current,
     query: &'f Query<'_>,
     hints: &'f Hints,
     turns: &'f [Turn<'f>],
     context: &'f [(&'f str, ContextValue<'f>)],
 ) -> Facts<'f> {
     let needs = query.limits().needs;
+    let asked = current.policies.asked();
+    let is_timed = asked.has(Variable::Hour) || asked.has(Variable::Weekday);
     Facts {
         context,
         tenant: hints.tenant.as_deref().unwrap_or_default(),
@@ -109,8 +125,13 @@ pub(crate) fn facts<'f>(
         tools: query.tools(),
         images: query.images(),
         json: needs.json,
-        turns: turns.len(),
-        chars: turns.iter().map(|turn| turn.text.chars().count()).sum(),
+        turns,
+        costs: &current.snapshot.router().document().costs,
+        tags: &hints.tags,
+        metadata: query.metadata(),
+        user_agent: hints.client.get(USER_AGENT),
+        accept_language: hints.client.get(ACCEPT_LANGUAGE),
+        at_us: if is_timed { hints.at_us.unwrap_or_else(now_us) } else { 0 },
     }
 }
 
@@ -147,16 +168,36 @@ fn session(
     if live.sessions.stick == Stick::Named {
         return None;
     }
-    let text = |is: fn(Role) -> bool| turns.iter().find(|turn| is(turn.role)).map_or("", |turn| turn.text);
-    let (system, first) = (text(|role| role == Role::System), text(|role| role != Role::System));
+    let [system, first] = beginning(turns);
     Some(Belongs {
         session: Session::of(&[tenant, selection.route, system, first]),
         goes_on: turns.iter().any(|turn| turn.role == Role::Assistant),
     })
 }
 
+/// How a conversation begins: the first system message and the first other one.
+fn beginning<'t>(turns: &[Turn<'t>]) -> [&'t str; 2] {
+    let text = |is: fn(Role) -> bool| turns.iter().find(|turn| is(turn.role)).map_or("", |turn| turn.text);
+    [text(|role| role == Role::System), text(|role| role != Role::System)]
+}
+
+/// What a rule's split draws for: the session where the request names one, else the beginning of the conversation, else
+/// this decision alone; of every tenant its own.
+fn unit(rule: &Rule, hints: &Hints, query: &Query<'_>, turns: &[Turn<'_>], id: &str) -> Unit {
+    let tenant = hints.tenant.as_deref().unwrap_or_default();
+    let named = query.session_id().or(hints.session_id.as_deref()).or(query.prompt_cache_key());
+    let [system, first] = beginning(turns);
+    match named {
+        Some(session) => Unit::of(&rule.name, &["session", tenant, session]),
+        None if system.is_empty() && first.is_empty() => Unit::of(&rule.name, &["decision", id]),
+        None => Unit::of(&rule.name, &["conversation", tenant, system, first]),
+    }
+}
+
 /// A plan, and what it was made from.
 pub(super) struct Made<'m> {
+    /// Names the decision.
+    pub(super) id: &'m str,
     pub(super) selection: &'m Selection<'m>,
     pub(super) plan: &'m Plan<'m>,
     pub(super) predictions: &'m Predictions,
@@ -168,7 +209,7 @@ pub(super) struct Made<'m> {
     pub(super) session: Option<Session>,
     pub(super) seat: Option<&'m Seat>,
     /// The operator's rule that the decision follows.
-    pub(super) policy: Option<&'m str>,
+    pub(super) rule: Option<&'m Rule>,
 }
 
 /// Runs the core's stages for a query, times and counts them; `finish` sees the plan while the buffers hold it.
@@ -183,8 +224,11 @@ pub(super) fn planned<R>(
     let snapshot = &current.snapshot;
     let (allow, deny) = query.pool();
     let (turns, context) = (query.turns(), query.context());
-    let rule =
-        if current.policies.is_empty() { None } else { current.policies.first(&facts(query, hints, &turns, &context)) };
+    let rule = if current.policies.is_empty() {
+        None
+    } else {
+        current.policies.first(&facts(current, query, hints, &turns, &context))
+    };
     if let Some((rule, message)) = rule.and_then(|rule| Some((rule, rule.refuse.as_ref()?))) {
         return Err(Error::PolicyRefused { policy: rule.name.clone(), message: message.clone() });
     }
@@ -201,14 +245,18 @@ pub(super) fn planned<R>(
     };
     let objective: Option<&Objective> = query.objective();
     let hinted = hints.objective.as_ref();
+    let tenants = hints.tenants_objective.as_ref();
     let ruled = rule.and_then(|rule| rule.objective.as_ref());
-    let wanted = Wanted { model: query.model(), models: query.models(), objective, hinted, ruled, allow, deny };
+    let wanted =
+        Wanted { model: query.model(), models: query.models(), objective, hinted, tenants, ruled, allow, deny };
     let selection = snapshot.select(wanted)?;
     let session = session(live, hints, query, &selection, &turns);
     let seat = session.as_ref().and_then(|session| session.seat(live, started));
     let seated = |seat: &Seat| snapshot.router().models().iter().position(|model| **model == *seat.model);
     let request = query.request(&turns, &context);
-    let limits = query.limits();
+    let limits = rule.map_or_else(|| query.limits(), |rule| rule.tighten(query.limits()));
+    let id = live.ids.next("dec");
+    let split = rule.and_then(|rule| Some((rule.split.as_ref()?, unit(rule, hints, query, &turns, &id))));
     let parsed = Instant::now();
 
     #[cfg(test)]
@@ -221,12 +269,14 @@ pub(super) fn planned<R>(
         router.predict(features, predictions);
         let scored = Instant::now();
         let decision = selection.bound.decide(predictions, &limits, ranking);
-        let plan = plan(&selection, &decision, seat.as_ref().and_then(seated))?;
+        let preferred = Preferred { split, session: seat.as_ref().and_then(seated) };
+        let plan = plan(&selection, &decision, preferred)?;
         let ended = Instant::now();
 
         let elapsed_us = u64::try_from((ended - parsed).as_micros()).unwrap_or(u64::MAX);
         let (model_idx, reason) = (plan.model_idx, plan.reason);
         let finished = finish(Made {
+            id: &id,
             selection: &selection,
             plan: &plan,
             predictions,
@@ -235,7 +285,7 @@ pub(super) fn planned<R>(
             elapsed_us,
             session: session.map(|session| session.session),
             seat: seat.as_ref(),
-            policy: rule.map(|rule| rule.name.as_str()),
+            rule,
         })?;
 
         if hints.is_trial {

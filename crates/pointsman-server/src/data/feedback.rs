@@ -112,7 +112,7 @@ pub(crate) struct Answer {
 pub(crate) async fn feedback(State(live): State<Arc<Live>>, request: Request) -> Result<Response, Error> {
     let _in_flight = live.enter()?;
     let (head, body) = request.into_parts();
-    let hints = Hints::new(&head, &live)?;
+    let hints = Hints::new(head, &live)?;
     let bytes = body::read(body, live.limits.max_body_bytes, live.limits.read_timeout).await?;
     let Some(state) = &live.state else { return Err(Error::NoState) };
     let given = read(&bytes)?;
@@ -137,7 +137,7 @@ pub(crate) async fn feedback(State(live): State<Arc<Live>>, request: Request) ->
     if tags.as_ref().is_some_and(|tags| tags.len() > LONGEST_TAGS) {
         return Err(Error::invalid("tags", "at most 4096 bytes of JSON", "more"));
     }
-    let idempotency_key = match head.headers.get("idempotency-key") {
+    let idempotency_key = match hints.client.0.get("idempotency-key") {
         None => None,
         Some(value) => {
             let key = value.to_str().ok().filter(|key| {

@@ -34,7 +34,7 @@ use crate::wire::protocol::Protocol;
 pub(super) async fn forwarded(live: Arc<Live>, request: Request, protocol: Protocol) -> Result<Response, Error> {
     let in_flight = live.enter()?;
     let (head, body) = request.into_parts();
-    let hints = Hints::new(&head, &live)?;
+    let hints = Hints::new(head, &live)?;
     let bytes = body::read(body, live.limits.max_body_bytes, live.limits.read_timeout).await?;
     let started = Instant::now();
     let current = live.current();
@@ -49,7 +49,7 @@ pub(super) async fn forwarded(live: Arc<Live>, request: Request, protocol: Proto
     };
     let forward = Forward::new(&bytes)?;
     let decision_id = HeaderValue::try_from(&chosen.decision_id).expect("an identifier is ASCII");
-    let headers = forward.headers(&head.headers, &decision_id, protocol);
+    let headers = forward.headers(&hints.client.0, &decision_id, protocol);
     let (ranked, wish) = (&chosen.ranked, &chosen.wish);
     let timeout = hints.timeout.map(|timeout| started + timeout);
     let trace = hints.trace.as_ref();

@@ -27,27 +27,20 @@ use crate::wire::protocol::Protocol;
 use crate::wire::query::Query;
 
 /// Counts a decision, and records it where there is state; gives what it is expected to cost.
-pub(super) fn decided(
-    live: &Live,
-    current: &Current,
-    hints: &Hints,
-    query: &Query<'_>,
-    made: &Made<'_>,
-    id: &str,
-) -> Expected {
+pub(super) fn decided(live: &Live, current: &Current, hints: &Hints, query: &Query<'_>, made: &Made<'_>) -> Expected {
     if !hints.is_trial {
         live.tally.decided();
     }
     let snapshot = &current.snapshot;
     if let Some(trace) = &hints.trace {
         trace.decided(Traced {
-            id,
+            id: made.id,
             model: &snapshot.router().models()[made.plan.model_idx],
             reason: made.plan.reason,
             router_version: snapshot.version(),
             config_version: snapshot.config_version(),
             routing_us: made.elapsed_us,
-            policy: made.policy,
+            policy: made.rule.map(|rule| rule.name.as_str()),
         });
     }
     let ranked = |model_idx: usize| made.plan.ranked.iter().find(|entry| entry.model_idx == model_idx);
@@ -56,7 +49,7 @@ pub(super) fn decided(
     let Some(state) = live.state.as_ref().filter(|_| !hints.is_trial) else { return expected };
     let turns = made.turns.iter().map(|turn| (turn.role.as_str(), turn.text));
     state.ledger.decide(Decision {
-        id: id.to_owned(),
+        id: made.id.to_owned(),
         at_us: now_us(),
         tenant: hints.tenant.as_deref().map(str::to_owned),
         session: query.session_id().or(hints.session_id.as_deref()).map(str::to_owned),
@@ -66,8 +59,7 @@ pub(super) fn decided(
         route: made.selection.route.to_owned(),
         reason: made.plan.reason.to_owned(),
         model: snapshot.router().models()[made.plan.model_idx].clone(),
-        // The router decides without chance.
-        propensity: 1.0,
+        propensity: made.plan.propensity,
         quality: ranked(made.plan.model_idx).map(|entry| entry.quality),
         cost_usd: expected.cost_usd,
         baseline_cost_usd: expected.baseline_usd,

@@ -31,6 +31,8 @@ const ANSWER_BYTES: usize = 2048;
             quality, balanced, cheap, fast, or USD per unit of quality", pattern = "^(quality|balanced|cheap|fast|[0-9]{1,9}([.][0-9]{1,9})?)$"),
         ("x-session-id" = Option<String>, Header, description = "Session, where the body names none", max_length = 256,
             pattern = "^[!-~]*$"),
+        ("x-pointsman-tags" = Option<String>, Header, description = "Words of your own for the operator's rules: at most 32, \
+            with commas between them", max_length = 2111, pattern = "^[!-+\\--~]{1,64}(,[!-+\\--~]{1,64}){0,31}$"),
         ("x-request-id" = Option<String>, Header, description = "Given back if it is 1 to 128 visible ASCII characters"),
         ("traceparent" = Option<String>, Header, description = "W3C trace context"),
     ),
@@ -57,7 +59,7 @@ const ANSWER_BYTES: usize = 2048;
 pub(crate) async fn route(State(live): State<Arc<Live>>, request: Request) -> Result<Response, Error> {
     let in_flight = live.enter()?;
     let (head, body) = request.into_parts();
-    let hints = Hints::new(&head, &live)?;
+    let hints = Hints::new(head, &live)?;
     let bytes = body::read(body, live.limits.max_body_bytes, live.limits.read_timeout).await?;
     let current = live.current();
     if bytes.len() <= LONGEST_INLINE {

@@ -6,13 +6,22 @@
 //!
 //! Pure: no clock, no network, the same request and rules give the same verdict.
 
-use std::sync::{Arc, LazyLock};
+mod client;
+pub(crate) mod facts;
+pub(crate) mod split;
+#[cfg(test)]
+mod tests;
 
-use cel::{Context, Env, Program, Value};
+use std::collections::BTreeMap;
+
+use cel::{Context, ExecutionError, Program, Value};
 use pointsman::policy::matches;
-use pointsman::{ContextValue, Objective};
+use pointsman::{Limits, Objective};
 
 use crate::error::Error;
+use crate::regions::is_region;
+use facts::{Asked, Facts, NAMES};
+use split::Split;
 
 /// A rule as configured; [`Settings::policies`](crate::Settings::policies).
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -27,30 +36,19 @@ pub struct PolicySettings {
     pub deny: Vec<String>,
     /// What the router weighs, whatever the request says.
     pub objective: Option<Objective>,
+    /// Most a call may be expected to cost, in USD, 0 or more. The request's own limits count too; the tighter one binds.
+    pub max_cost_usd: Option<f64>,
+    /// Least expected quality, from 0 to 1.
+    pub min_quality: Option<f64>,
+    /// Longest expected latency in milliseconds, 0 or more.
+    pub max_latency_ms: Option<f64>,
+    /// The only region where the request may be carried out, 1 to 64 visible ASCII characters.
+    pub region: Option<String>,
+    /// Weights, above 0, by names of the router's models: one of these answers what leaves the choice to the router.
+    /// Empty: the router decides.
+    pub split: BTreeMap<String, f64>,
     /// Refuses the request, with this sentence.
     pub refuse: Option<String>,
-}
-
-/// What conditions may ask for.
-const VARIABLES: [&str; 10] =
-    ["context", "tenant", "session", "region", "model", "tools", "images", "json", "turns", "chars"];
-
-/// What a request says of itself.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Facts<'f> {
-    pub(crate) context: &'f [(&'f str, ContextValue<'f>)],
-    /// Empty where there is none.
-    pub(crate) tenant: &'f str,
-    pub(crate) session: &'f str,
-    pub(crate) region: &'f str,
-    /// What was asked for: `auto`, an alias, a model.
-    pub(crate) model: &'f str,
-    pub(crate) tools: usize,
-    pub(crate) images: usize,
-    pub(crate) json: bool,
-    pub(crate) turns: usize,
-    /// Characters of all turns.
-    pub(crate) chars: usize,
 }
 
 /// A rule, compiled.
@@ -61,22 +59,31 @@ pub(crate) struct Rule {
     /// Models of the router that it takes away.
     pub(crate) denied: Vec<String>,
     pub(crate) objective: Option<Objective>,
+    /// What else the decision must keep within.
+    pub(crate) limits: Limits,
+    pub(crate) region: Option<String>,
+    pub(crate) split: Option<Split>,
     pub(crate) refuse: Option<String>,
 }
 
 /// All rules, in their order.
 #[derive(Debug, Default)]
-pub(crate) struct Policies(Vec<Rule>);
+pub(crate) struct Policies {
+    rules: Vec<Rule>,
+    asked: Asked,
+}
 
 /// Whether a rule holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Holds {
     Yes,
     No,
-    /// Its condition cannot be evaluated; whether it counts as holding, and why.
+    /// Its condition cannot be evaluated; whether it counts as holding, and why. The reason may repeat what the request
+    /// says and is for whoever sent it.
     Broken {
         counts: bool,
         why: String,
+        kind: &'static str,
     },
 }
 
@@ -86,59 +93,42 @@ impl Holds {
     }
 }
 
-/// The functions of CEL, made once.
-static LANGUAGE: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
-
 impl Policies {
-    /// Compiles rules against a router's models.
-    pub(crate) fn new(settings: &[PolicySettings], models: &[String]) -> Result<Self, Error> {
-        let mut rules: Vec<Rule> = Vec::new();
+    /// Compiles rules against a router's models, and the names of `others` that have targets but no predictions.
+    pub(crate) fn new(settings: &[PolicySettings], models: &[String], others: &[String]) -> Result<Self, Error> {
+        let mut policies = Self::default();
         for setting in settings {
-            let bad = |field, expected, got: &str| Error::policy(&setting.name, field, expected, got);
-            if setting.name.is_empty() || rules.iter().any(|rule| rule.name == setting.name) {
-                return Err(bad("name", "one that no other policy has", &setting.name));
+            if setting.name.is_empty() || policies.rules.iter().any(|rule| rule.name == setting.name) {
+                let expected = "one that no other policy has";
+                return Err(Error::policy(&setting.name, "name", expected, &setting.name));
             }
-            for (field, patterns) in [("allow", &setting.allow), ("deny", &setting.deny)] {
-                if let Some(pattern) =
-                    patterns.iter().find(|pattern| !models.iter().any(|model| matches(pattern, model)))
-                {
-                    return Err(bad(field, "patterns that fit a model of the router", pattern));
-                }
-            }
-            let is_denied = |model: &&String| {
-                let fits = |patterns: &[String]| patterns.iter().any(|pattern| matches(pattern, model));
-                (!setting.allow.is_empty() && !fits(&setting.allow)) || fits(&setting.deny)
-            };
-            let denied: Vec<String> = models.iter().filter(is_denied).cloned().collect();
-            if denied.len() == models.len() {
-                return Err(bad("deny", "patterns that leave a model", "all of them; say `refuse` to refuse"));
-            }
-            let does_nothing = denied.is_empty() && setting.objective.is_none() && setting.refuse.is_none();
-            if does_nothing && setting.when.is_none() {
-                return Err(bad("when", "a condition, or allow, deny, objective or refuse", "none of them"));
-            }
-            rules.push(Rule {
-                name: setting.name.clone(),
-                when: setting.when.as_deref().map(|when| compile(when, &bad)).transpose()?,
-                denied,
-                objective: setting.objective.clone(),
-                refuse: setting.refuse.clone(),
-            });
+            let (rule, asked) = Rule::new(setting, models, others)?;
+            policies.asked = policies.asked.and(asked);
+            policies.rules.push(rule);
         }
-        Ok(Self(rules))
+        Ok(policies)
     }
 
     /// Whether there is none.
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.rules.is_empty()
+    }
+
+    /// What the conditions ask for.
+    pub(crate) fn asked(&self) -> Asked {
+        self.asked
     }
 
     /// The first rule that counts as holding.
     pub(crate) fn first(&self, facts: &Facts<'_>) -> Option<&Rule> {
-        self.0.iter().find(|rule| {
-            let holds = rule.holds(facts);
-            if let Holds::Broken { why, counts } = &holds {
-                tracing::warn!(policy = rule.name, why, counts, "a policy's condition cannot be evaluated");
+        if self.is_empty() {
+            return None;
+        }
+        let scope = facts.scope(self.asked);
+        self.rules.iter().find(|rule| {
+            let holds = rule.holds(&scope);
+            if let Holds::Broken { kind, counts, .. } = &holds {
+                tracing::warn!(policy = rule.name, kind, counts, "a policy's condition cannot be evaluated");
             }
             holds.counts()
         })
@@ -146,195 +136,105 @@ impl Policies {
 
     /// Every rule and whether it holds, for people who wonder.
     pub(crate) fn each(&self, facts: &Facts<'_>) -> impl Iterator<Item = (&Rule, Holds)> {
-        self.0.iter().map(|rule| (rule, rule.holds(facts)))
-    }
-}
-
-fn compile(when: &str, bad: &impl Fn(&'static str, &'static str, &str) -> Error) -> Result<Program, Error> {
-    let program =
-        Program::compile(when).map_err(|errors| bad("when", "a condition in CEL", &format!("{when}: {errors}")))?;
-    let unknown =
-        program.references().variables().into_iter().find(|name| !VARIABLES.contains(name)).map(str::to_owned);
-    match unknown {
-        Some(name) => {
-            Err(bad("when", "context, tenant, session, region, model, tools, images, json, turns or chars", &name))
-        }
-        None => Ok(program),
+        let scope = facts.scope(self.asked);
+        self.rules.iter().map(move |rule| (rule, rule.holds(&scope)))
     }
 }
 
 impl Rule {
+    fn new(setting: &PolicySettings, models: &[String], others: &[String]) -> Result<(Self, Asked), Error> {
+        let bad = |field, expected, got: &str| Error::policy(&setting.name, field, expected, got);
+        let all = || models.iter().chain(others);
+        for (field, patterns) in [("allow", &setting.allow), ("deny", &setting.deny)] {
+            if let Some(pattern) = patterns.iter().find(|pattern| !all().any(|model| matches(pattern, model))) {
+                return Err(bad(field, "patterns that fit a model of the router", pattern));
+            }
+        }
+        let is_denied = |model: &&String| {
+            let fits = |patterns: &[String]| patterns.iter().any(|pattern| matches(pattern, model));
+            (!setting.allow.is_empty() && !fits(&setting.allow)) || fits(&setting.deny)
+        };
+        let denied: Vec<String> = all().filter(is_denied).cloned().collect();
+        if denied.len() == models.len() + others.len() {
+            return Err(bad("deny", "patterns that leave a model", "all of them; say `refuse` to refuse"));
+        }
+        let PolicySettings { max_cost_usd, min_quality, max_latency_ms, .. } = *setting;
+        let limits = Limits { max_cost_usd, min_quality, max_latency_ms, ..Limits::default() };
+        limits.validate().map_err(|error| match error {
+            pointsman::Error::BadPolicy { field, expected, got } => bad(field, expected, &got),
+            error => error.into(),
+        })?;
+        if let Some(region) = setting.region.as_ref().filter(|region| !is_region(region)) {
+            return Err(bad("region", "1 to 64 visible ASCII characters", region));
+        }
+        let split = (!setting.split.is_empty()).then(|| Split::new(&setting.split, models)).transpose();
+        let split = split.map_err(|(expected, got)| bad("split", expected, &got))?;
+        if let Some(model) = split.as_ref().and_then(|split| split.names_one_of(&denied)) {
+            return Err(bad("split", "models that `allow` and `deny` leave", model));
+        }
+        let (when, asked) = setting.when.as_deref().map(|when| compile(when, &bad)).transpose()?.unzip();
+        let rule = Self {
+            name: setting.name.clone(),
+            when,
+            denied,
+            objective: setting.objective.clone(),
+            limits,
+            region: setting.region.clone(),
+            split,
+            refuse: setting.refuse.clone(),
+        };
+        let does_something = rule.takes_away() || rule.objective.is_some() || rule.split.is_some();
+        if rule.when.is_none() && !does_something {
+            return Err(bad("when", "a condition, or something that the rule does", "neither"));
+        }
+        Ok((rule, asked.unwrap_or_default()))
+    }
+
     /// Whether its condition holds.
-    pub(crate) fn holds(&self, facts: &Facts<'_>) -> Holds {
+    fn holds(&self, scope: &Context<'_, '_>) -> Holds {
         let Some(program) = &self.when else { return Holds::Yes };
-        let broken = |why: String| Holds::Broken { counts: self.takes_away(), why };
-        match program.execute(&facts.context()) {
+        let broken = |kind, why: String| Holds::Broken { counts: self.takes_away(), why, kind };
+        match program.execute(scope) {
             Ok(Value::Bool(true)) => Holds::Yes,
             Ok(Value::Bool(false)) => Holds::No,
-            Ok(_) => broken("expected true or false, got another value".to_owned()),
-            Err(error) => broken(error.to_string().chars().take(200).collect()),
+            Ok(_) => broken("another value", "expected true or false, got another value".to_owned()),
+            Err(error) => broken(kind(&error), error.to_string().chars().take(200).collect()),
         }
     }
 
     /// Whether something is less allowed where it holds.
     fn takes_away(&self) -> bool {
-        !self.denied.is_empty() || self.refuse.is_some()
+        let is_limited = self.limits != Limits::default() || self.region.is_some();
+        is_limited || !self.denied.is_empty() || self.refuse.is_some()
     }
-}
 
-impl Facts<'_> {
-    fn context(&self) -> Context<'static, 'static> {
-        let mut context = Context::with_env(Arc::clone(&LANGUAGE));
-        let value = |value: &ContextValue<'_>| match value {
-            ContextValue::Text(text) => Value::from(*text),
-            ContextValue::Number(number) => Value::Float(*number),
-            ContextValue::Bool(flag) => Value::Bool(*flag),
+    /// Adds its limits to a request's own: of two the tighter one.
+    pub(crate) fn tighten(&self, limits: Limits) -> Limits {
+        let of_two = |own: Option<f64>, ruled: Option<f64>, tighter: fn(f64, f64) -> f64| match (own, ruled) {
+            (Some(own), Some(ruled)) => Some(tighter(own, ruled)),
+            (own, ruled) => own.or(ruled),
         };
-        let given: std::collections::HashMap<String, Value> =
-            self.context.iter().map(|(name, given)| ((*name).to_owned(), value(given))).collect();
-        context.add_variable_from_value("context", given);
-        for (name, text) in
-            [("tenant", self.tenant), ("session", self.session), ("region", self.region), ("model", self.model)]
-        {
-            context.add_variable_from_value(name, text);
+        Limits {
+            max_cost_usd: of_two(limits.max_cost_usd, self.limits.max_cost_usd, f64::min),
+            min_quality: of_two(limits.min_quality, self.limits.min_quality, f64::max),
+            max_latency_ms: of_two(limits.max_latency_ms, self.limits.max_latency_ms, f64::min),
+            needs: limits.needs,
         }
-        for (name, count) in
-            [("tools", self.tools), ("images", self.images), ("turns", self.turns), ("chars", self.chars)]
-        {
-            context.add_variable_from_value(name, i64::try_from(count).unwrap_or(i64::MAX));
-        }
-        context.add_variable_from_value("json", self.json);
-        context
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+fn compile(when: &str, bad: &impl Fn(&'static str, &'static str, &str) -> Error) -> Result<(Program, Asked), Error> {
+    let program =
+        Program::compile(when).map_err(|errors| bad("when", "a condition in CEL", &format!("{when}: {errors}")))?;
+    let asked = Asked::of(program.expression()).map_err(|name| bad("when", NAMES, &name))?;
+    Ok((program, asked))
+}
 
-    const FACTS: Facts<'_> = Facts {
-        context: &[
-            ("plan", ContextValue::Text("free")),
-            ("age", ContextValue::Number(36.0)),
-            ("beta", ContextValue::Bool(true)),
-        ],
-        tenant: "acme",
-        session: "",
-        region: "eu",
-        model: "auto",
-        tools: 2,
-        images: 0,
-        json: false,
-        turns: 3,
-        chars: 120,
-    };
-
-    fn rule(when: &str) -> PolicySettings {
-        PolicySettings {
-            name: when.to_owned(),
-            when: Some(when.to_owned()),
-            deny: vec!["large".into()],
-            ..PolicySettings::default()
-        }
-    }
-
-    fn models() -> Vec<String> {
-        ["small", "large"].map(str::to_owned).into()
-    }
-
-    #[test]
-    fn conditions_see_what_a_request_says_of_itself() {
-        for (when, expected) in [
-            (r#"context.plan == "free""#, true),
-            (r#"context.plan == "pro""#, false),
-            ("context.age > 30.0 && context.beta", true),
-            (r#"has(context.country) && context.country == "de""#, false),
-            (r#"tenant == "acme" && region in ["eu", "us"]"#, true),
-            (r#"model.startsWith("auto") && tools > 0 && images == 0"#, true),
-            ("turns > 2 && chars < 100", false),
-            ("!json", true),
-        ] {
-            let policies = Policies::new(&[rule(when)], &models()).expect(when);
-            assert_eq!(policies.first(&FACTS).is_some(), expected, "{when}");
-        }
-    }
-
-    #[test]
-    fn what_cannot_be_evaluated_denies_and_does_not_allow() {
-        let missing = r#"context.country == "de""#;
-        let policies = Policies::new(&[rule(missing)], &models()).expect("compiles");
-        assert!(policies.first(&FACTS).is_some(), "a rule that denies holds where it cannot be evaluated");
-        let kind = PolicySettings { deny: Vec::new(), objective: Some(Objective::Cheap), ..rule(missing) };
-        let policies = Policies::new(&[kind], &models()).expect("compiles");
-        assert!(policies.first(&FACTS).is_none());
-        let refusing = PolicySettings { deny: Vec::new(), refuse: Some("no".into()), ..rule("tools") };
-        let policies = Policies::new(&[refusing], &models()).expect("compiles");
-        assert!(policies.first(&FACTS).is_some(), "a number is neither true nor false");
-    }
-
-    #[test]
-    fn the_first_that_holds_counts() {
-        let rules = [rule("tools > 5"), rule("tools > 1"), rule("tools > 0")];
-        let policies = Policies::new(&rules, &models()).expect("compiles");
-        assert_eq!(policies.first(&FACTS).expect("one holds").name, "tools > 1");
-        let told: Vec<bool> = policies.each(&FACTS).map(|(_, holds)| holds.counts()).collect();
-        assert_eq!(told, [false, true, true]);
-    }
-
-    #[test]
-    fn rules_that_cannot_be_are_refused() {
-        for (bad, expected) in [
-            (rule("context.plan =="), "when expected a condition in CEL"),
-            (rule("plan == 1"), "when expected context, tenant"),
-            (PolicySettings { deny: vec!["gpt*".into()], ..rule("true") }, "deny expected patterns that fit"),
-            (PolicySettings { deny: vec!["*".into()], ..rule("true") }, "deny expected patterns that leave a model"),
-            (PolicySettings { name: String::new(), ..rule("true") }, "name expected"),
-            (PolicySettings { name: "x".into(), ..PolicySettings::default() }, "when expected a condition, or"),
-        ] {
-            let error = Policies::new(&[bad], &models()).expect_err(expected).to_string();
-            assert!(error.contains(expected), "{error}");
-        }
-        assert!(Policies::new(&[rule("true"), rule("true")], &models()).is_err(), "two of one name");
-    }
-
-    #[test]
-    fn no_condition_panics() {
-        let mut random = 1_u64;
-        let parts = [
-            "context",
-            ".plan",
-            "[",
-            "]",
-            "(",
-            ")",
-            "\"",
-            "1",
-            "==",
-            "&&",
-            "!",
-            "tools",
-            " in ",
-            "{",
-            "}",
-            "?",
-            ":",
-            "é",
-            ".map(x, x)",
-            "-",
-            "9223372036854775807",
-            "+ 1",
-            "/ 0",
-            "% 0",
-        ];
-        for _ in 0..3_000 {
-            let mut text = String::new();
-            for _ in 0..8 {
-                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                text.push_str(parts[(random >> 33) as usize % parts.len()]);
-            }
-            if let Ok(policies) = Policies::new(&[rule(&text)], &models()) {
-                policies.first(&FACTS);
-            }
-        }
+/// What is wrong with a condition, without what the request says.
+fn kind(error: &ExecutionError) -> &'static str {
+    match error {
+        ExecutionError::NoSuchKey(_) => "a field that is not there",
+        ExecutionError::NoSuchOverload(_) | ExecutionError::UnexpectedType { .. } => "a value of another type",
+        _ => "an error",
     }
 }

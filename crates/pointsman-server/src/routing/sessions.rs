@@ -7,8 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use sha2::{Digest, Sha256};
-
+use super::digest::digest;
 use crate::error::Error;
 
 /// Which requests are one session; [`Settings::sessions`](crate::Settings::sessions).
@@ -60,12 +59,7 @@ pub(crate) struct Session([u8; 32]);
 impl Session {
     /// The session of these parts; the same parts in another order are another one.
     pub(crate) fn of(parts: &[&str]) -> Self {
-        let mut digest = Sha256::new();
-        for part in parts {
-            digest.update(part.len().to_le_bytes());
-            digest.update(part.as_bytes());
-        }
-        Self(digest.finalize().into())
+        Self(digest(parts))
     }
 }
 

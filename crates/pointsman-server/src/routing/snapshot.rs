@@ -29,6 +29,8 @@ const ALIASES: [(&str, Objective); 4] = [
 pub(crate) struct Snapshot {
     /// Alias, objective and policy; the first is [`AUTO`].
     policies: Vec<(&'static str, Objective, Bound)>,
+    /// Objectives of the operator's that no alias has.
+    ready: Vec<(Objective, Bound)>,
     /// The operator's names, by name.
     aliases: BTreeMap<String, Stands>,
     catalog: Catalog,
@@ -60,6 +62,8 @@ pub(crate) struct Wanted<'q> {
     pub(crate) objective: Option<&'q Objective>,
     /// Objective for a request that names none itself.
     pub(crate) hinted: Option<&'q Objective>,
+    /// Objective of the tenant, for a request that does not say one in any way.
+    pub(crate) tenants: Option<&'q Objective>,
     /// Objective of the operator's rule, which goes before all others.
     pub(crate) ruled: Option<&'q Objective>,
     /// Patterns of the models that may be chosen; empty: all.
@@ -111,6 +115,7 @@ impl Snapshot {
             version_header: encoded(&version),
             model_headers: router.models().iter().map(|name| encoded(name)).collect(),
             policies,
+            ready: Vec::new(),
             best_single: best_single(router),
             catalog,
             version,
@@ -118,8 +123,21 @@ impl Snapshot {
         })
     }
 
+    /// Binds the router to one more objective, of a tenant or a rule, so that requests find it ready.
+    ///
+    /// # Errors
+    /// [`Error::Router`] where the router cannot be bound to it.
+    pub(crate) fn prepare(&mut self, objective: &Objective) -> Result<(), Error> {
+        let known = self.policies.iter().map(|(_, known, _)| known).chain(self.ready.iter().map(|(known, _)| known));
+        if !known.into_iter().any(|known| known == objective) {
+            let policy = Policy { objective: objective.clone(), ..Policy::default() };
+            self.ready.push((objective.clone(), self.router().bind(&self.catalog, &policy)?));
+        }
+        Ok(())
+    }
+
     /// What a request's wishes stand for. Aliases go before models of the same name; an objective of the request's
-    /// own options goes before the header's, which goes before the operator's.
+    /// own options goes before the header's, which goes before the tenant's, and that before the operator's.
     pub(crate) fn select(&self, wanted: Wanted<'_>) -> Result<Selection<'_>, Error> {
         let first = match (wanted.model, wanted.models) {
             (None, [first, ..]) => first.0.as_ref(),
@@ -160,7 +178,8 @@ impl Snapshot {
             _ if wanted.ruled.is_some() => (wanted.ruled, "policies"),
             (Some(objective), _) => (Some(objective), "pointsman.objective"),
             (None, Some(objective)) => (Some(objective), "model"),
-            (None, None) => (wanted.hinted, "x-pointsman-objective"),
+            (None, None) if wanted.hinted.is_some() => (wanted.hinted, "x-pointsman-objective"),
+            (None, None) => (wanted.tenants, "tenants"),
         };
         let bound = self.bound(objective, param, wanted.allow, wanted.deny)?;
         Ok(Selection { route, bound, requested, sort })
@@ -177,8 +196,9 @@ impl Snapshot {
         let (_, operators, auto) = &self.policies[0];
         if allow.is_empty() && deny.is_empty() {
             let Some(objective) = objective else { return Ok(Cow::Borrowed(auto)) };
-            let ready = self.policies.iter().find(|(_, known, _)| known == objective);
-            if let Some((_, _, bound)) = ready {
+            let named = self.policies.iter().map(|(_, known, bound)| (known, bound));
+            let mut ready = named.chain(self.ready.iter().map(|(known, bound)| (known, bound)));
+            if let Some((_, bound)) = ready.find(|(known, _)| *known == objective) {
                 return Ok(Cow::Borrowed(bound));
             }
         }

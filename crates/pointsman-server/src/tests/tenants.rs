@@ -1,11 +1,13 @@
 //! Tenants over real sockets: who is let in, to which models, and how often.
 
+use std::io::Write;
+
 use serde_json::json;
 
 use super::artifact::{Latencies, MODELS};
-use super::client::{Reply, Running, loopback};
-use super::fake::{Fake, completion};
-use crate::{Settings, StateSettings, TargetSettings, TenantSettings};
+use super::client::{Reply, Running, loopback, request};
+use super::fake::{Act, Fake, completion, delta, role};
+use crate::{KeySettings, Settings, StateSettings, TargetSettings, TenantSettings};
 
 fn tenant(name: &str, models: &[&str], requests_per_minute: Option<u32>) -> TenantSettings {
     let digest = pointsman::artifact::identity(format!("key-of-{name}").as_bytes());
@@ -143,4 +145,149 @@ fn a_budget_is_spent_by_answers_and_survives_a_restart() {
     assert_eq!(chat(&again).error().1, "budget_exceeded", "what was spent is remembered");
     again.stop().join().expect("stopped");
     assert_eq!(chat(&start(1.0)).status, 200);
+}
+
+#[test]
+fn a_tenants_objective_goes_behind_the_requests_own() {
+    let cheap = TenantSettings { objective: Some(pointsman::Objective::Cheap), ..tenant("cheap", &["*"], None) };
+    let exact = TenantSettings { objective: Some(pointsman::Objective::Lambda(1e9)), ..tenant("exact", &["*"], None) };
+    let plain = tenant("plain", &["*"], None);
+    let settings = Settings { objective: pointsman::Objective::Quality, ..loopback() };
+    let server = Running::with(Latencies::Known, Settings { tenants: vec![cheap, exact, plain], ..settings });
+    let model = |name: &str, head: &str, body: serde_json::Value| {
+        let line = format!("POST /v1/route HTTP/1.1\r\nauthorization: Bearer key-of-{name}{head}");
+        let reply = server.send(&line, body.to_string().as_bytes()).json();
+        reply["model"].as_str().expect("a model").to_owned()
+    };
+    for (name, head, body, expected) in [
+        ("plain", "", json!({"prompt": "hello"}), "large"),
+        ("cheap", "", json!({"prompt": "hello"}), "small"),
+        ("cheap", "", json!({"prompt": "hello", "model": "auto"}), "small"),
+        ("exact", "", json!({"prompt": "hello"}), "large"),
+        ("cheap", "\r\nx-pointsman-objective: quality", json!({"prompt": "hello"}), "large"),
+        ("cheap", "", json!({"prompt": "hello", "model": "auto:quality"}), "large"),
+        ("cheap", "", json!({"prompt": "hello", "pointsman": {"objective": "quality"}}), "large"),
+    ] {
+        assert_eq!(model(name, head, body.clone()), expected, "{name}{head} {body}");
+    }
+    let trial = json!({"request": {"prompt": "hello"}, "tenant": "cheap"}).to_string();
+    let tried = server.tell("POST /admin/v1/policy/test HTTP/1.1", &trial).json();
+    assert_eq!(tried["decision"]["model"], "small");
+}
+
+#[test]
+fn an_objective_that_the_router_cannot_weigh_refuses_the_configuration() {
+    let text = |more: &str| format!("[router]\npath = \"router.safetensors\"\n{more}");
+    let server = Running::configured(&text(""));
+    server.rewrite(&super::artifact::bytes(Latencies::Unknown));
+    let fast = "objective = \"fast\"\n";
+    let tenant = format!("[[tenants]]\nname = \"t\"\nkey_sha256 = [\"{}\"]\n{fast}", "0".repeat(64));
+    for (more, named) in [(tenant, "tenant `t`"), (format!("[[policies]]\nname = \"p\"\n{fast}"), "policy `p`")] {
+        server.edit(&text(&more));
+        assert_eq!(server.administer("POST", "/admin/v1/reload").status, 409);
+        let refused = server.tell("POST /admin/v1/config/validate HTTP/1.1", &text(&more)).json();
+        let message = refused["error"]["message"].as_str().expect("text").to_owned();
+        assert!(
+            message.contains(&format!("{named}: objective expected quality, balanced, cheap or a number")),
+            "{message}"
+        );
+    }
+}
+
+/// A tenant that may have one request at a time.
+fn one_at_a_time(fake: &Fake) -> Running {
+    let tenants =
+        vec![TenantSettings { max_in_flight: Some(1), ..tenant("one", &["*"], None) }, tenant("all", &["*"], None)];
+    Running::with(Latencies::Known, Settings { targets: vec![fake.target("a", "small")], tenants, ..loopback() })
+}
+
+fn streaming(name: &str) -> Vec<u8> {
+    let body = json!({ "model": "small", "stream": true, "messages": [{ "role": "user", "content": "hello" }] });
+    let head = format!("POST /v1/chat/completions HTTP/1.1\r\nauthorization: Bearer key-of-{name}");
+    request(&head, body.to_string().as_bytes())
+}
+
+#[test]
+fn requests_at_a_time_are_a_tenants_own_and_end_with_the_answer() {
+    let fake = Fake::new([Act::Stall(vec![role(), delta("Hi")])]);
+    let server = one_at_a_time(&fake);
+    let mut stream = server.connect();
+    stream.write_all(&streaming("one")).expect("the server reads");
+    Reply::head(&mut stream);
+    assert!(Reply::chunk(&mut stream).is_some(), "the answer has begun");
+    let body = json!({ "prompt": "hello" });
+    for path in ["POST /v1/route", "POST /v1/chat/completions", "GET /v1/models"] {
+        let refused = ask(&server, path, "one", &body);
+        assert_eq!(refused.error(), (429, "too_many_at_a_time".into(), None), "{path}");
+        assert_eq!(refused.header("retry-after"), Some("1"));
+    }
+    assert_eq!(ask(&server, "POST /v1/route", "all", &body).status, 200, "others are not held up");
+    assert_eq!(server.samples("pointsman_ratelimited_total"), ["pointsman_ratelimited_total{tenant=\"one\"} 3"]);
+    // A reload forgets nobody who is being answered.
+    assert_eq!(server.administer("POST", "/admin/v1/reload").status, 200);
+    assert_eq!(ask(&server, "POST /v1/route", "one", &body).status, 429);
+    // The target goes silent and the stream is cut: that is an end, too.
+    while Reply::chunk(&mut stream).is_some() {}
+    for _ in 0..20 {
+        assert_eq!(ask(&server, "POST /v1/route", "one", &body).status, 200, "who has read all may ask again at once");
+    }
+}
+
+#[test]
+fn who_leaves_gives_the_place_back() {
+    let fake = Fake::new([Act::Stall(vec![role(), delta("Hi")])]);
+    let server = one_at_a_time(&fake);
+    let mut reading = server.connect();
+    reading.write_all(&streaming("one")).expect("the server reads");
+    Reply::head(&mut reading);
+    drop(reading);
+    let is_free = || ask(&server, "POST /v1/route", "one", &json!({ "prompt": "hello" })).status == 200;
+    assert!((0..5_000).any(|_| is_free()), "in the middle of an answer");
+    fake.acts([Act::Silence]);
+    let mut waiting = server.connect();
+    waiting.write_all(&streaming("one")).expect("the server reads");
+    while fake.requests().len() < 2 {
+        std::thread::yield_now();
+    }
+    assert!(!is_free());
+    drop(waiting);
+    assert!((0..5_000).any(|_| is_free()), "before there was one");
+}
+
+#[test]
+fn a_key_that_has_expired_is_told_so() {
+    let digest = |key: &str| pointsman::artifact::identity(key.as_bytes());
+    let key = |name: &str, expires: &str| KeySettings { sha256: digest(name), expires: Some(expires.into()) };
+    let keys = vec![key("key-of-old", "2020-01-01T00:00:00Z"), key("key-of-new", "2999-01-01T00:00:00+01:00")];
+    let tenants = vec![TenantSettings { keys, ..TenantSettings::new("acme", Vec::new()) }];
+    let server = Running::with(Latencies::Known, Settings { tenants, ..loopback() });
+    let body = json!({ "prompt": "hello" });
+    assert_eq!(ask(&server, "POST /v1/route", "new", &body).status, 200);
+    let expired = ask(&server, "POST /v1/route", "old", &body);
+    assert_eq!(expired.error(), (401, "invalid_api_key".into(), None));
+    assert_eq!(expired.header("www-authenticate"), Some("Bearer"));
+    assert!(expired.json()["error"]["message"].as_str().is_some_and(|message| message.contains("has expired")));
+    let unknown = ask(&server, "POST /v1/route", "nobody", &body).json();
+    assert!(unknown["error"]["message"].as_str().is_some_and(|message| !message.contains("expired")));
+}
+
+#[test]
+fn a_key_that_is_left_out_opens_nothing_from_the_very_next_request() {
+    let digest = |key: &str| pointsman::artifact::identity(key.as_bytes());
+    let text = |keys: &[&str]| {
+        let digests: Vec<String> = keys.iter().map(|key| format!("{{ sha256 = \"{}\" }}", digest(key))).collect();
+        format!(
+            "[router]\npath = \"router.safetensors\"\n[[tenants]]\nname = \"acme\"\nkeys = [{}]\n",
+            digests.join(", ")
+        )
+    };
+    let server = Running::configured(&text(&["key-of-a", "key-of-b"]));
+    let status = |name: &str| ask(&server, "POST /v1/route", name, &json!({ "prompt": "hello" })).status;
+    assert_eq!((status("a"), status("b")), (200, 200));
+    let etag = server.administer("GET", "/admin/v1/config").header("etag").expect("an ETag").to_owned();
+    let put = server.tell(&format!("PUT /admin/v1/config HTTP/1.1\r\nif-match: {etag}"), &text(&["key-of-b"]));
+    assert_eq!((put.status, status("a"), status("b")), (200, 401, 200));
+    server.edit(&text(&["key-of-a"]));
+    assert_eq!(server.administer("POST", "/admin/v1/reload").status, 200);
+    assert_eq!((status("a"), status("b")), (200, 401));
 }

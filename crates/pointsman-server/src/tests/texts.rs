@@ -88,6 +88,11 @@ fn texts_for_clients() {
             "tenant `acme`: models expected patterns, got `x`",
         ),
         (Error::Unauthorized, "authorization: expected a key of this server as a bearer token"),
+        (Error::KeyExpired, "authorization: this key has expired; ask the operator for another one"),
+        (
+            Error::TenantBusy { limit: 8 },
+            "busy: 8 requests of this tenant are being answered, as many as it may have at a time",
+        ),
         (Error::RateLimited { retry_after: 3 }, "too many requests: the next one is taken in 3 s"),
         (
             Error::Alias { name: "chat".into(), expected: "a model of the router", got: "gpt-9".into() },

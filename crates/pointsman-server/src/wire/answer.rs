@@ -25,7 +25,7 @@ pub(crate) struct Answer<'a> {
     pub(crate) models: Vec<&'a str>,
     /// The alias or the model that was asked for.
     pub(crate) route: &'a str,
-    /// `utility`, `uncertain`, `unfamiliar`, `static`, `only_candidate`, `requested`, or `session`.
+    /// `utility`, `uncertain`, `unfamiliar`, `static`, `only_candidate`, `requested`, `session`, or `split`.
     #[schema(example = "utility")]
     pub(crate) reason: &'static str,
     /// All models considered: the chosen one, then the others by falling utility, then the excluded.

@@ -10,8 +10,18 @@ use super::protocol::Protocol;
 use crate::error::Error;
 
 /// Fields that mean the same everywhere, ours among them.
-const COMMON: [&str; 9] =
-    ["model", "models", "session_id", "prompt_cache_key", "context", "pointsman", "provider", "tools", "max_tokens"];
+const COMMON: [&str; 10] = [
+    "model",
+    "models",
+    "session_id",
+    "prompt_cache_key",
+    "context",
+    "pointsman",
+    "provider",
+    "metadata",
+    "tools",
+    "max_tokens",
+];
 
 /// The chat completion's body that `bytes` amount to.
 pub(crate) fn as_chat(bytes: &[u8], protocol: Protocol) -> Result<Cow<'_, [u8]>, Error> {

@@ -37,12 +37,20 @@ const SESSION: &str = "x-session-id";
 const REGION: &str = "x-pointsman-region";
 const TIMEOUT: &str = "x-pointsman-timeout-ms";
 const METADATA: &str = "x-pointsman-metadata";
+pub(crate) const TAGS: &str = "x-pointsman-tags";
 
 /// Version of the replies and headers; it rises when one of them changes its meaning.
 pub(crate) const SCHEMA_VERSION: HeaderValue = HeaderValue::from_static("1");
 
 /// Longest that a client may say it waits: what a request may take at most.
 const LONGEST_TIMEOUT_MS: u64 = 900_000;
+
+/// Most tags of a request, and the longest.
+const MOST_TAGS: usize = 32;
+const LONGEST_TAG: usize = 64;
+
+/// What tags may be, for errors.
+pub(crate) const TAGS_EXPECTED: &str = "1 to 32 tags of 1 to 64 visible ASCII characters each";
 
 /// Longest request identifier that is taken over from the client.
 const LONGEST_REQUEST_ID: usize = 128;
@@ -85,11 +93,36 @@ pub(crate) struct Hints {
     pub(crate) is_trial: bool,
     /// Models that whoever asks may not use.
     pub(crate) denied: Arc<[String]>,
+    /// What the router weighs for whoever asks, where the request does not say.
+    pub(crate) tenants_objective: Option<Objective>,
+    /// Words of the client's own for the operator's rules.
+    pub(crate) tags: Vec<String>,
+    /// The moment that rules are told, in microseconds since 1970; `None` is now.
+    pub(crate) at_us: Option<i64>,
+    /// All headers, for rules that ask for one.
+    pub(crate) client: ClientHeaders,
+}
+
+/// Headers as the client sent them, credentials among them; so they are not for a log.
+#[derive(Default)]
+pub(crate) struct ClientHeaders(pub(crate) HeaderMap);
+
+impl std::fmt::Debug for ClientHeaders {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("ClientHeaders").finish_non_exhaustive()
+    }
+}
+
+impl ClientHeaders {
+    /// The first of this name; empty without one.
+    pub(crate) fn get(&self, name: HeaderName) -> &[u8] {
+        self.0.get(name).map(HeaderValue::as_bytes).unwrap_or_default()
+    }
 }
 
 impl Hints {
     /// Reads the headers, and what became of them on the way.
-    pub(crate) fn new(head: &Parts, live: &Live) -> Result<Self, Error> {
+    pub(crate) fn new(head: Parts, live: &Live) -> Result<Self, Error> {
         let headers = &head.headers;
         if headers.get_all(CONTENT_ENCODING).iter().any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity")) {
             return Err(Error::UnsupportedEncoding);
@@ -114,6 +147,10 @@ impl Hints {
             trace_id: trace.as_ref().map(Trace::id).or_else(|| headers.get("traceparent").and_then(trace_id)),
             trace,
             denied: admitted.map(|admitted| Arc::clone(&admitted.denied)).unwrap_or_default(),
+            tenants_objective: admitted.and_then(|admitted| admitted.objective.clone()),
+            tags: tags(headers)?,
+            at_us: None,
+            client: ClientHeaders(head.headers),
         })
     }
 }
@@ -140,6 +177,26 @@ fn session(value: &HeaderValue) -> Result<String, Error> {
 fn region(value: &HeaderValue) -> Result<String, Error> {
     let region = value.to_str().ok().filter(|region| is_region(region));
     region.map(str::to_owned).ok_or_else(|| Error::invalid(REGION, "1 to 64 visible ASCII characters", "others"))
+}
+
+/// Tags, with a comma between two; blanks around one are not of it. The header may be there more than once.
+fn tags(headers: &HeaderMap) -> Result<Vec<String>, Error> {
+    let mut tags = Vec::new();
+    for value in headers.get_all(TAGS) {
+        tags.extend(value.to_str().unwrap_or_default().split(',').map(|tag| tag.trim().to_owned()));
+    }
+    if !headers.contains_key(TAGS) || are_tags(&tags) {
+        return Ok(tags);
+    }
+    Err(Error::invalid(TAGS, TAGS_EXPECTED, "others"))
+}
+
+/// Whether these can be the tags of a request.
+pub(crate) fn are_tags(tags: &[impl AsRef<str>]) -> bool {
+    let is_tag = |tag: &str| {
+        (1..=LONGEST_TAG).contains(&tag.len()) && tag.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',')
+    };
+    (1..=MOST_TAGS).contains(&tags.len()) && tags.iter().all(|tag| is_tag(tag.as_ref()))
 }
 
 fn timeout(value: &HeaderValue) -> Result<Duration, Error> {
@@ -190,6 +247,30 @@ mod tests {
         assert_eq!((lambda("0.5"), lambda("12")), (Some(0.5), Some(12.0)));
         for bad in ["", ".5", "5.", "-1", "1e5", "inf", "NaN", "1.2.3", "1234567890"] {
             assert_eq!(lambda(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn tags_are_few_and_short() {
+        let read_all = |texts: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for text in texts {
+                headers.append(TAGS, HeaderValue::try_from(*text).expect("a value"));
+            }
+            tags(&headers)
+        };
+        let read = |text: &str| read_all(&[text]);
+        assert_eq!(read_all(&[]).expect("none"), [""; 0]);
+        assert_eq!(read_all(&["a,b", "c"]).expect("valid"), ["a", "b", "c"]);
+        assert_eq!(read("beta, team:search ,x").expect("valid"), ["beta", "team:search", "x"]);
+        assert_eq!(read(&"a".repeat(64)).expect("valid").len(), 1);
+        assert_eq!(read(&vec!["a"; 32].join(",")).expect("valid").len(), 32);
+        for bad in ["", ",", "a,,b", "a b", "é", &"a".repeat(65), &vec!["a"; 33].join(",")] {
+            let error = read(bad).expect_err(bad).to_string();
+            assert_eq!(
+                error,
+                "x-pointsman-tags: expected 1 to 32 tags of 1 to 64 visible ASCII characters each, got others"
+            );
         }
     }
 

@@ -17,6 +17,7 @@ use utoipa::ToSchema;
 use super::json::{Count, Length, Object, PassedOver, Text, kind};
 use super::options::{Context, Options, ScalarSchema};
 use super::provider::Provider;
+use super::strings::Strings;
 use crate::error::Error;
 use crate::targets::wish::Wish;
 
@@ -74,6 +75,9 @@ pub(crate) struct Query<'b> {
     /// Names the session too, where nothing else does; it is not given back.
     #[schema(value_type = Option<String>)]
     prompt_cache_key: Option<Cow<'b, str>>,
+    /// What the operator's rules are told, where they ask for it.
+    #[schema(ignore)]
+    metadata: Option<Strings<'b>>,
 }
 
 /// A message of a conversation.
@@ -127,10 +131,19 @@ enum FormatSchema {
 impl<'b> Query<'b> {
     /// Reads a body.
     pub(crate) fn parse(bytes: &'b [u8], max_messages: usize) -> Result<Self, Error> {
+        Self::read(bytes, max_messages, false)
+    }
+
+    /// Reads a body and its `metadata`, which otherwise is passed over.
+    pub(crate) fn parse_with_metadata(bytes: &'b [u8], max_messages: usize) -> Result<Self, Error> {
+        Self::read(bytes, max_messages, true)
+    }
+
+    fn read(bytes: &'b [u8], max_messages: usize, has_metadata: bool) -> Result<Self, Error> {
         let text = std::str::from_utf8(bytes).map_err(|error| Error::NotUtf8 { offset: error.valid_up_to() })?;
         let at = Cell::new(None);
         let mut deserializer = serde_json::Deserializer::from_str(text);
-        let read = Fields { at: &at }.deserialize(&mut deserializer).and_then(|query| {
+        let read = Fields { at: &at, has_metadata }.deserialize(&mut deserializer).and_then(|query| {
             deserializer.end()?;
             Ok(query)
         });
@@ -204,6 +217,11 @@ impl<'b> Query<'b> {
     /// What the request calls its part of a target's cache, which names its session too.
     pub(crate) fn prompt_cache_key(&self) -> Option<&str> {
         self.prompt_cache_key.as_deref()
+    }
+
+    /// The metadata, where it was read.
+    pub(crate) fn metadata(&self) -> &[(Cow<'b, str>, Cow<'b, str>)] {
+        self.metadata.as_ref().map_or(&[], |metadata| &metadata.0)
     }
 
     /// The caller's own name of the prompt.
@@ -286,6 +304,7 @@ type At = Option<(&'static str, &'static str)>;
 /// Reads the fields, and leaves in `at` which one it was reading.
 struct Fields<'c> {
     at: &'c Cell<At>,
+    has_metadata: bool,
 }
 
 impl Fields<'_> {
@@ -309,6 +328,7 @@ impl Fields<'_> {
 
 const TOKENS: &str = "an integer from 1 to 4294967295";
 const FORMAT: &str = "an object whose `type` is text, json_object or json_schema";
+const METADATA: &str = "an object of strings";
 const CONTEXT: &str = "an object of strings, numbers and booleans";
 
 impl<'de> DeserializeSeed<'de> for Fields<'_> {
@@ -348,6 +368,7 @@ impl<'de> Visitor<'de> for Fields<'_> {
                         self.value::<Object<_>, A>(map, "pointsman", "an object")?.map(|options| options.0);
                 }
                 "id" => query.id = self.value(map, "id", "any value")?,
+                "metadata" if self.has_metadata => query.metadata = self.value(map, "metadata", METADATA)?,
                 "models" => query.models = self.value(map, "models", "an array of names")?,
                 "provider" => {
                     query.provider = self.value::<Object<_>, A>(map, "provider", "an object")?.map(|wishes| wishes.0);
@@ -417,6 +438,7 @@ fn explain(text: &str, at: At, source: serde_json::Error) -> Error {
         },
         "pointsman" => Options::explain(&body[param]),
         "provider" => Provider::explain(&body[param]),
+        "metadata" if body[param].is_object() => Error::invalid(param, expected, "an object of other values"),
         _ => Error::invalid(param, expected, kind(&body[param])),
     }
 }

@@ -113,7 +113,7 @@ impl Error {
             Self::NoCandidate { .. } | Self::NoTarget { .. } => {
                 Class { error_type: "not_found", ..other(StatusCode::NOT_FOUND, "constraint_filtered") }
             }
-            Self::Unauthorized => other(StatusCode::UNAUTHORIZED, "invalid_api_key"),
+            Self::Unauthorized | Self::KeyExpired => other(StatusCode::UNAUTHORIZED, "invalid_api_key"),
             Self::NotAdmin => other(StatusCode::UNAUTHORIZED, "invalid_admin_key"),
             Self::CrossSite => other(StatusCode::FORBIDDEN, "cross_site"),
             Self::RateLimited { .. } => other(StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded"),
@@ -121,6 +121,7 @@ impl Error {
                 param: Some("x-pointsman-region".to_owned()),
                 ..other(StatusCode::FORBIDDEN, "region_restricted")
             },
+            Self::TenantBusy { .. } => other(StatusCode::TOO_MANY_REQUESTS, "too_many_at_a_time"),
             Self::PolicyRefused { .. } => other(StatusCode::FORBIDDEN, "policy_refused"),
             Self::BudgetExceeded { .. } => other(StatusCode::PAYMENT_REQUIRED, "budget_exceeded"),
             Self::NoTargets => other(StatusCode::NOT_FOUND, "no_targets"),
