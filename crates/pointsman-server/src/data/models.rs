@@ -16,8 +16,8 @@ use crate::wire::refusal::Refusal;
     summary = "What `model` of a request may be",
     responses(
         (status = 200, description = "OpenAI's list, with prices", body = ModelList<'static>),
-        (status = 401, description = "No key of this server, where it has tenants", body = Refusal),
-        (status = 429, description = "The tenant asks too often", body = Refusal,
+        (status = 401, description = "No key of this server, or one that has expired, where it has tenants", body = Refusal),
+        (status = 429, description = "The tenant asks too often, or too much at a time", body = Refusal,
             headers(("retry-after" = u32, description = "Seconds"))),
     )
 )]

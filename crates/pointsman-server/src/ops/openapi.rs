@@ -11,6 +11,7 @@ use utoipa::OpenApi;
 use super::{config, decisions, metrics, policies, probes, routers, status};
 use crate::data;
 use crate::live::Live;
+use crate::routing::policies::facts::Variable;
 use crate::routing::snapshot::AUTO;
 use crate::wire::query::Message;
 use crate::{data::BatchAnswer, data::BatchLine};
@@ -145,13 +146,17 @@ fn describe_other_protocols(document: &mut Value) {
             { "type": "string" }, { "type": "array", "minItems": 1, "items": { "type": "string" } }] } }),
         ),
     ] {
-        let post = &mut document["paths"][path]["post"];
-        for part in ["parameters", "responses"] {
-            post[part] = chat[part].clone();
-        }
         let mut properties = fields;
+        let metadata = document["components"]["schemas"]["RouteRequest"]["properties"]["metadata"].is_object();
+        let post = &mut document["paths"][path]["post"];
         for name in ["model", "models", "session_id", "context", "pointsman", "provider", "tools"] {
             properties[name] = ours(name);
+        }
+        if metadata {
+            properties["metadata"] = ours("metadata");
+        }
+        for part in ["parameters", "responses"] {
+            post[part] = chat[part].clone();
         }
         properties["stream"] = json!({ "type": ["boolean", "null"] });
         post["requestBody"]["content"]["application/json"]["schema"] =
@@ -195,6 +200,12 @@ fn name_models(document: &mut Value, live: &Live) {
     // Lines of JSON have no schema of their own: whatever a line is, its answer says what is wrong with it.
     document["paths"]["/v1/route/batch"]["post"]["requestBody"]["content"]["application/x-ndjson"]["schema"] =
         json!({ "description": "One BatchLine per line" });
+    if current.policies.asked().has(Variable::Metadata) {
+        document["components"]["schemas"]["RouteRequest"]["properties"]["metadata"] = json!({
+            "description": "Strings by name, which rules of this server ask for; null counts as absent",
+            "type": ["object", "null"], "additionalProperties": { "type": ["string", "null"] },
+        });
+    }
     let models = current.snapshot.router().models();
     let schemas = &mut document["components"]["schemas"];
     let mut model = schemas["RouteRequest"]["properties"]["model"].take();

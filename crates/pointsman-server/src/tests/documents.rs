@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::artifact::{Latencies, MODELS};
 use super::client::{Running, loopback};
+use crate::{PolicySettings, Settings};
 
 fn paths(document: &Value) -> Vec<&str> {
     document["paths"].as_object().expect("paths").keys().map(String::as_str).collect()
@@ -83,6 +84,33 @@ fn the_answer_has_the_fields_that_are_described() {
     assert_eq!(keys(&answer["candidates"][0]), fields("Candidate"));
     let list = server.get("/v1/models").json();
     assert_eq!(keys(&list["data"][0]), fields("Model"));
+}
+
+#[test]
+fn tags_are_described_and_metadata_where_a_rule_asks_for_it() {
+    let rule = |when: &str| PolicySettings {
+        name: "rule".into(),
+        when: Some(when.into()),
+        deny: vec![MODELS[2].into()],
+        ..PolicySettings::default()
+    };
+    for (when, is_described) in [("has(metadata.plan)", true), ("tools > 0", false)] {
+        let server = Running::with(Latencies::Known, Settings { policies: vec![rule(when)], ..loopback() });
+        let document = server.get("/openapi.json").json();
+        let described = &document["components"]["schemas"]["RouteRequest"]["properties"]["metadata"];
+        assert_eq!(described.is_object(), is_described, "{when}");
+        let responses = "/paths/~1v1~1responses/post/requestBody/content/application~1json/schema/properties/metadata";
+        assert_eq!(document.pointer(responses).is_some(), is_described);
+        for path in ["/v1/route", "/v1/route/batch", "/v1/chat/completions", "/v1/messages"] {
+            let parameters = document["paths"][path]["post"]["parameters"].as_array().expect("a list");
+            let tags = parameters.iter().find(|parameter| parameter["name"] == "x-pointsman-tags").expect("described");
+            assert_eq!(tags["schema"]["type"], "string", "a header is never null");
+        }
+    }
+    let document = Running::new().administer("GET", "/openapi.json").json();
+    let trial = &document["components"]["schemas"]["PolicyTest"]["properties"];
+    let keys: Vec<&str> = trial.as_object().expect("keys").keys().map(String::as_str).collect();
+    assert_eq!(keys, ["locale", "region", "request", "tags", "tenant", "time", "user_agent"]);
 }
 
 #[test]
