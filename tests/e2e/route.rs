@@ -71,6 +71,21 @@ fn a_configuration_decides_by_its_policies_and_says_why() {
     let told = route(&["--json", "hello"]).done().json();
     assert_eq!((told["policy"].as_str(), told["decision"]["policy"].as_str()), (Some("free-plan"), Some("free-plan")));
     assert!(!bench.path("pointsman.db").exists(), "trying keeps nothing");
+    let when = r#""beta" in tags && device == "mobile" && locale == "de" && hour == 9"#;
+    bench.write("tagged.toml", config.replace(r#"context.plan == "free""#, when));
+    let tagged = |more: &[&str]| {
+        let usual = ["route", "router.safetensors", "--config", "tagged.toml", "--json", "hello", "--tags", "a,beta"];
+        bench.run(&[&usual, more].concat())
+    };
+    let phone = ["--user-agent", "Mozilla/5.0 (iPhone) Mobile", "--locale", "de"];
+    let told = tagged(&[&phone[..], &["--time", "2027-01-31T09:30:00Z"]].concat()).done().json();
+    assert_eq!(told["policy"], "free-plan");
+    let seen = serde_json::json!({ "device": "mobile", "hour": 9, "locale": "de", "tags": ["a", "beta"] });
+    assert_eq!(told["variables"], seen);
+    let told = tagged(&[&phone[..], &["--time", "2027-01-31T10:30:00Z"]].concat()).done().json();
+    assert!(told["policy"].is_null());
+    let refused = tagged(&["--time", "soon"]);
+    assert!(refused.stderr.contains("time: expected a moment in RFC 3339"), "{}", refused.stderr);
     bench.write("bad.toml", config.replace("context.plan ==", "plan =="));
     let refused = bench.run(&["route", "router.safetensors", "--config", "bad.toml", "hello"]);
     assert_eq!(refused.status, Some(2));

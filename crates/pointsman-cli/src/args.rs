@@ -406,6 +406,18 @@ pub(crate) struct Route {
     /// requests
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    /// Tags of the request, for the policies
+    #[arg(long, value_name = "A,B,…", value_delimiter = ',', requires = "config")]
+    pub(crate) tags: Vec<String>,
+    /// The client's `user-agent`, for the policies
+    #[arg(long, value_name = "TEXT", requires = "config")]
+    pub(crate) user_agent: Option<String>,
+    /// The client's `accept-language`, for the policies
+    #[arg(long, value_name = "LANGUAGE", requires = "config")]
+    pub(crate) locale: Option<String>,
+    /// When the request comes, as in 2027-01-31T09:30:00Z, for the policies; default: now
+    #[arg(long, value_name = "TIME", requires = "config")]
+    pub(crate) time: Option<String>,
     /// Show what the decision was made of
     #[arg(long)]
     pub(crate) explain: bool,

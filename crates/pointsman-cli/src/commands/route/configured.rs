@@ -22,7 +22,7 @@ pub(crate) fn run(args: &Route, config: &Path) -> anyhow::Result<()> {
         for line in std::io::stdin().lock().lines() {
             let line = line?;
             if !line.trim().is_empty() {
-                let told = explainer.explain(&line);
+                let told = explain(&explainer, args, &line);
                 print(told.unwrap_or_else(|error| json!({ "error": { "message": error.to_string() } })));
             }
         }
@@ -37,7 +37,7 @@ pub(crate) fn run(args: &Route, config: &Path) -> anyhow::Result<()> {
         options.insert("objective".to_owned(), lambda.unwrap_or_else(|| json!(objective)));
     }
     let body = json!({ "prompt": args.prompt, "pointsman": options });
-    let told = explainer.explain(&body.to_string())?;
+    let told = explain(&explainer, args, &body.to_string())?;
     if args.json {
         print(format!("{told:#}"));
         return Ok(());
@@ -52,6 +52,31 @@ pub(crate) fn run(args: &Route, config: &Path) -> anyhow::Result<()> {
         print(decision["model"].as_str().unwrap_or_default());
     }
     Ok(())
+}
+
+/// What is made of the body of a request, with what the flags say of whoever sends it.
+fn explain(explainer: &Explainer, args: &Route, body: &str) -> Result<Value, pointsman_server::Error> {
+    let mut trial = serde_json::Map::new();
+    if !args.tags.is_empty() {
+        trial.insert("tags".to_owned(), json!(args.tags));
+    }
+    for (key, text) in [("user_agent", &args.user_agent), ("locale", &args.locale), ("time", &args.time)] {
+        trial.extend(text.as_ref().map(|text| (key.to_owned(), json!(text))));
+    }
+    match serde_json::from_str::<Value>(body) {
+        Ok(request) if !trial.is_empty() => {
+            trial.insert("request".to_owned(), request);
+            explainer.explain_trial(&Value::from(trial).to_string())
+        }
+        // What is no JSON is explained, too.
+        _ => explainer.explain(body),
+    }
+}
+
+/// What a rule says beside the models that it takes away, or what conditions saw, in one line.
+fn listed(object: &Value) -> String {
+    let entries = object.as_object().into_iter().flatten();
+    entries.map(|(key, value)| format!("{key} = {value}")).collect::<Vec<_>>().join(", ")
 }
 
 fn explanation(told: &Value) -> String {
@@ -71,12 +96,16 @@ fn explanation(told: &Value) -> String {
             (error, true) => format!("yes, to be safe: {}", text(error)),
             (error, false) => format!("no: {}", text(error)),
         };
-        vec![text(&rule["name"]), holds, names.collect::<Vec<_>>().join(", ")]
+        vec![text(&rule["name"]), holds, names.collect::<Vec<_>>().join(", "), listed(&rule["sets"])]
     });
     let rules: Vec<_> = rules.collect();
     if !rules.is_empty() {
-        out.push_str(&table(&["rule", "holds", "takes away"], rules));
+        out.push_str(&table(&["rule", "holds", "takes away", "sets"], rules));
         out.push_str("\n\n");
+        let seen = listed(&told["variables"]);
+        if !seen.is_empty() {
+            out.push_str(&["seen: ", &seen, "\n\n"].concat());
+        }
     }
     let candidates = decision["candidates"].as_array().into_iter().flatten().map(|entry| {
         let cost = entry["cost_usd"].as_f64().map_or("–".to_owned(), |usd| format!("{usd:.6}"));
