@@ -80,6 +80,13 @@ impl Life {
     }
 }
 
+/// Kilometres to a target from every region whose place is known; nothing where its own is not.
+fn distances(settings: &TargetSettings, regions: &BTreeMap<String, [f64; 2]>) -> BTreeMap<String, f64> {
+    let own = settings.at.or_else(|| settings.region.as_ref().and_then(|region| regions.get(region)).copied());
+    let from = |at| regions.iter().map(move |(name, from)| (name.clone(), distance_km(*from, at)));
+    own.into_iter().flat_map(from).collect()
+}
+
 /// The form of a base address.
 const BASE: &str = "http:// or https:// with a host, and perhaps a path";
 
@@ -146,10 +153,6 @@ impl Target {
         if let Some(at) = settings.at.filter(|at| !is_place(*at)) {
             return Err(bad("at", PLACE, &format!("{at:?}")));
         }
-        let at = settings.at.or_else(|| settings.region.as_ref().and_then(|region| regions.get(region)).copied());
-        let distances =
-            at.map(|at| regions.iter().map(|(name, from)| (name.clone(), distance_km(*from, at))).collect());
-        let distances: BTreeMap<String, f64> = distances.unwrap_or_default();
         if settings.region.as_ref().is_some_and(|region| !is_region(region)) {
             return Err(bad(
                 "region",
@@ -174,7 +177,7 @@ impl Target {
         let life = Life::of(before, settings, trust, reach);
         Ok(Self {
             region: settings.region.clone(),
-            distances,
+            distances: distances(settings, regions),
             capabilities,
             context_length: settings.context_length,
             price,
