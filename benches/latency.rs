@@ -72,7 +72,8 @@ fn main() -> anyhow::Result<()> {
     let count = |bytes: usize| if bytes > LONG { count.div_ceil(10) } else { count };
     stages(&bound, &prompts, count, rounds);
     adversaries::report(&bound, &prompts, count(0), rounds);
-    cold(&bound, &fitted(&prompts, 300, if options.test { 3 } else { 201 }));
+    let texts = fitted(&prompts, 300, if options.test { 3 } else { 201 });
+    cold(&bound, &self::bound(&Router::load(&options.router)?)?, &texts);
     batch(&bound, &prompts, if options.test { 200 } else { 10_000 });
     memory::report(&options.router, if options.test { 3 } else { 21 })
 }
@@ -153,23 +154,50 @@ fn decision<'c>(bound: &'c Bound, scratch: &'c mut Scratch) -> Contender<'c> {
     })
 }
 
-/// The first call after other work has taken the caches.
-fn cold(bound: &Bound, texts: &[String]) {
-    let mut scratch = Scratch::default();
+/// What a call finds in the caches.
+#[derive(Clone, Copy, Debug)]
+enum Warm {
+    /// Nothing: other work has taken them.
+    Nothing,
+    /// The code, which another copy of the router has just run.
+    Code,
+    /// The code, and of the router what every prompt needs: it has just decided for another one.
+    Router,
+}
+
+/// The first call after other work has taken the caches, and what of it is code, router and the prompt's own rows.
+fn cold(bound: &Bound, copy: &Bound, texts: &[String]) {
+    let (mut scratch, mut other_scratch) = (Scratch::default(), Scratch::default());
     let mut other_work = vec![1_u8; EVICTED_BYTES];
-    let mut micros = Vec::new();
-    for text in texts {
-        // Every line is written, so that none of the router's stays.
-        for byte in other_work.iter_mut().step_by(64) {
-            *byte = byte.wrapping_add(1);
-        }
-        let begun = Instant::now();
-        std::hint::black_box(bound.route(&Request::new(&[Turn::user(text)]), &Limits::default(), &mut scratch));
-        micros.push(begun.elapsed().as_nanos() as f64 / 1000.0);
-    }
+    let decide = |bound: &Bound, text: &str, scratch: &mut Scratch| {
+        std::hint::black_box(bound.route(&Request::new(&[Turn::user(text)]), &Limits::default(), scratch));
+    };
+    let [nothing, code, router] = [Warm::Nothing, Warm::Code, Warm::Router].map(|warm| {
+        let micros = texts.iter().enumerate().map(|(at, text)| {
+            // Every line is written, so that none of the router's stays.
+            for byte in other_work.iter_mut().step_by(64) {
+                *byte = byte.wrapping_add(1);
+            }
+            let before = &texts[(at + texts.len() / 2) % texts.len()];
+            match warm {
+                Warm::Nothing => {}
+                Warm::Code => decide(copy, before, &mut other_scratch),
+                Warm::Router => decide(bound, before, &mut scratch),
+            }
+            let begun = Instant::now();
+            decide(bound, text, &mut scratch);
+            begun.elapsed().as_nanos() as f64 / 1000.0
+        });
+        Times::of(micros.collect())
+    });
     std::hint::black_box(&other_work);
-    let times = Times::of(micros);
-    println!("Cold caches, 300 bytes: p50 {:.1}, p99 {:.1}.\n", times.p50(), times.p99());
+    println!(
+        "Cold caches, 300 bytes: p50 {:.1}, p99 {:.1}; with the code in them {:.1}, after another prompt of the same router {:.1}.\n",
+        nothing.p50(),
+        nothing.p99(),
+        code.p50(),
+        router.p50()
+    );
 }
 
 /// The same prompts on one thread and on two.
