@@ -402,8 +402,8 @@ pub(crate) struct Route {
     /// Least expected quality
     #[arg(long, value_name = "QUALITY")]
     pub(crate) min_quality: Option<f64>,
-    /// Decide as a gateway of this configuration would, by its policies, aliases and targets; lines of --stdin are then bodies of
-    /// requests
+    /// Decide as a gateway of this configuration (TOML or YAML) would, by its policies, aliases and targets; lines of --stdin are
+    /// then bodies of requests
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Tags of the request, for the policies
@@ -478,7 +478,7 @@ pub(crate) struct Show {
 The addresses bound are printed as one JSON line. SIGHUP reloads configuration and router.
 SIGTERM finishes what is in flight; a second one cuts it.")]
 pub(crate) struct Serve {
-    /// Configuration, TOML; flags go before it
+    /// Configuration: TOML, or YAML where the name ends in .yaml or .yml; flags go before it
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// The router; needed here or in the configuration

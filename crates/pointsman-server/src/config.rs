@@ -1,7 +1,10 @@
-//! The configuration file: TOML to [`Settings`]. Every key is optional but the router's path; unknown keys are refused.
+//! The configuration file: TOML, or YAML of the same shape, to [`Settings`]. Every key is optional but the router's path;
+//! unknown keys are refused.
 
+pub(crate) mod form;
 mod keys;
 mod regions;
+mod yaml;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,6 +15,7 @@ use serde::Deserialize;
 
 pub use regions::RegionsSection;
 
+use self::form::{Flaw, Form};
 use crate::error::Error;
 use crate::regions::RegionPolicy;
 use crate::routing::causes::Cause;
@@ -377,7 +381,7 @@ pub enum LogLevel {
 }
 
 impl Config {
-    /// Reads a file.
+    /// Reads a file: YAML where its name ends in `.yaml` or `.yml`, else TOML.
     ///
     /// # Errors
     /// [`Error::ConfigRead`] where it cannot be read, [`Error::Config`] with line, key and nearest known key where it
@@ -407,19 +411,20 @@ impl Config {
         Ok(config)
     }
 
-    /// Reads a text; `path` is what errors call it. Relative paths stay as they are.
+    /// Reads a text; `path` is what errors call it, and says the form as for [`Self::read`]. Relative paths stay as they are.
     ///
     /// # Errors
     /// [`Error::Config`], as [`Self::read`].
     pub fn parse(text: &str, path: &Path) -> Result<Self, Error> {
-        let refused = |offset: Option<usize>, message: String| {
-            let line = 1 + text[..offset.unwrap_or(0)].matches('\n').count();
+        let refused = |Flaw { offset, message }| {
+            let line = 1 + text[..offset].matches('\n').count();
             Error::Config { path: path.to_owned(), line, message }
         };
-        if let Some((offset, message)) = keys::first_unknown(text) {
-            return Err(refused(Some(offset), message));
+        let tree = Form::of(path).tree(text).map_err(refused)?;
+        if let Some(unknown) = keys::first_unknown(tree.get_ref()) {
+            return Err(refused(unknown));
         }
-        toml::from_str(text).map_err(|error| refused(error.span().map(|span| span.start), error.message().to_owned()))
+        Self::deserialize(toml::Deserializer::from(tree)).map_err(|error| refused(error.into()))
     }
 
     /// The settings.

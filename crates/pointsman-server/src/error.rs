@@ -291,6 +291,12 @@ pub enum Error {
     /// A configuration of the admin plane that cannot be used.
     #[error("the configuration cannot be used")]
     ConfigRefused(#[source] Box<Self>),
+    /// A configuration is given in another form than its file has.
+    #[error("content-type: expected {expected}, the form of the configuration's file")]
+    OtherForm {
+        /// The media type of the file's form.
+        expected: &'static str,
+    },
     /// A configuration is to be replaced, whichever it is.
     #[error("if-match: expected the ETag that GET /admin/v1/config gave, got none")]
     PreconditionRequired,

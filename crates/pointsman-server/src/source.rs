@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::config::Config;
+use crate::config::form::Form;
 use crate::error::Error;
 use crate::settings::Settings;
 
@@ -42,6 +43,11 @@ impl ConfigFile {
         Self { path: path.into(), settle: Box::new(settle) }
     }
 
+    /// How its texts are written.
+    pub(crate) fn form(&self) -> Form {
+        Form::of(&self.path)
+    }
+
     /// Its text of this moment.
     pub(crate) fn read(&self) -> Result<String, Error> {
         std::fs::read_to_string(&self.path).map_err(|source| Error::ConfigRead { path: self.path.clone(), source })
@@ -63,7 +69,8 @@ fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
     let path = path.canonicalize()?;
     let folder = path.parent().expect("a file is in a folder");
     // Nobody else may read it until it has the permissions of the old one.
-    let mut beside = tempfile::Builder::new().prefix(".pointsman-").suffix(".toml").tempfile_in(folder)?;
+    let suffix = Form::of(&path).suffix();
+    let mut beside = tempfile::Builder::new().prefix(".pointsman-").suffix(suffix).tempfile_in(folder)?;
     beside.write_all(text.as_bytes())?;
     beside.as_file().set_permissions(std::fs::metadata(&path)?.permissions())?;
     beside.as_file().sync_all()?;

@@ -33,3 +33,4 @@ mod traces;
 mod transcripts;
 mod versions;
 mod wishes;
+mod yaml;

@@ -1,6 +1,7 @@
 //! Any configuration, and any request under it: rules, tenants, targets and aliases are taken or refused, and never panic.
 //!
-//! The input is a configuration, a line of three dashes, and the body of a request.
+//! The input is a configuration, a line of three dashes, and the body of a request. What is no configuration in TOML may be one
+//! in YAML.
 
 use std::path::Path;
 
@@ -13,7 +14,9 @@ const FROM_FUZZ: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../formats/fixture
 pub(crate) fn run(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let (config, body) = text.split_once("\n---\n").unwrap_or((text, "{\"prompt\": \"hello\"}"));
-    let Ok(mut config) = Config::parse(config, Path::new("fuzz.toml")) else { return };
+    let parsed =
+        Config::parse(config, Path::new("fuzz.toml")).or_else(|_| Config::parse(config, Path::new("fuzz.yaml")));
+    let Ok(mut config) = parsed else { return };
     let router = if Path::new(ROUTER).is_file() { ROUTER } else { FROM_FUZZ };
     config.router.path = Some(router.into());
     // What a target's key or certificate is, is the machine's business.

@@ -2,6 +2,7 @@
 
 use toml::de::{DeTable, DeValue};
 
+use super::form::Flaw;
 use crate::nearest::nearest;
 
 /// Sections and their keys.
@@ -87,11 +88,11 @@ const PLANNED: [&str; 1] = ["experiments"];
 /// Sections whose keys are the operator's own.
 const OPEN: [&str; 1] = ["aliases"];
 
-/// Offset and description of the first unknown key; `None` for a text that is no TOML, which the parser explains.
-pub(super) fn first_unknown(text: &str) -> Option<(usize, String)> {
-    let table = DeTable::parse(text).ok()?;
-    let mut found: Vec<(usize, String)> = Vec::new();
-    for (section, value) in table.get_ref() {
+/// The first unknown key, and where it is.
+pub(super) fn first_unknown(tree: &DeTable<'_>) -> Option<Flaw> {
+    let mut found: Vec<Flaw> = Vec::new();
+    let mut find = |offset, message| found.push(Flaw { offset, message });
+    for (section, value) in tree {
         let name = section.get_ref().as_ref();
         if let Some((_, keys)) = SECTIONS.iter().find(|(known, _)| *known == name) {
             let tables: Vec<&DeTable<'_>> = match value.get_ref() {
@@ -101,18 +102,18 @@ pub(super) fn first_unknown(text: &str) -> Option<(usize, String)> {
             };
             for table in tables {
                 let unknown = table.keys().filter(|key| !keys.contains(&key.get_ref().as_ref()));
-                found.extend(unknown.map(|key| (key.span().start, unknown_key(key.get_ref(), name, keys))));
+                unknown.for_each(|key| find(key.span().start, unknown_key(key.get_ref(), name, keys)));
             }
         } else if OPEN.contains(&name) {
             // The parser looks at the values, and the router at what they name.
         } else if PLANNED.contains(&name) {
             let message = format!("section `{name}` is planned and not there yet; remove it to serve decisions");
-            found.push((section.span().start, message));
+            find(section.span().start, message);
         } else {
             let known: Vec<&str> = SECTIONS.iter().map(|(known, _)| *known).chain(OPEN).collect();
             let advice = nearest(name, &known)
                 .map_or_else(|| format!(", expected {}", known.join(", ")), |near| format!("; did you mean `{near}`?"));
-            found.push((section.span().start, format!("unknown section `{name}`{advice}")));
+            find(section.span().start, format!("unknown section `{name}`{advice}"));
         }
     }
     found.into_iter().min()

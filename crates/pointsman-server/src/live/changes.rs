@@ -60,7 +60,7 @@ impl Live {
     pub(crate) async fn try_config(self: &Arc<Self>, text: String) -> Result<(String, Changes), Error> {
         let tried = self.work(move |live, before, version| {
             let current = live.configured(&text, before, version)?;
-            Ok((current.snapshot.version().to_owned(), before.texts.changes(&text)))
+            Ok((current.snapshot.version().to_owned(), before.texts.changes(&text, live.source.file()?.form())))
         });
         tried.await
     }
@@ -102,7 +102,7 @@ impl Live {
             let text = text(before)?;
             let mut current = live.configured(&text, before, version)?;
             file.replace(&text)?;
-            let (etag, changes) = (tag(&text), before.texts.changes(&text));
+            let (etag, changes) = (tag(&text), before.texts.changes(&text, file.form()));
             current.texts = before.texts.with(text, version, from, now_us());
             Ok((current, (etag, changes)))
         });

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::config::form::Form;
+
 /// Texts that are remembered, the one in use among them: a guess at how far back a person goes.
 const MOST: usize = 16;
 
@@ -94,9 +96,9 @@ impl Texts {
     }
 
     /// What another text would change. Keys are told apart by their values, not by how these are written.
-    pub(crate) fn changes(&self, text: &str) -> Changes {
+    pub(crate) fn changes(&self, text: &str, form: Form) -> Changes {
         let keys = |before: Option<&Text>, waits: bool| {
-            let keys = changed(before.map_or("", |before| &before.content), text);
+            let keys = changed(form, before.map_or("", |before| &before.content), text);
             keys.into_iter().filter(|key| waits_for_a_start(key) == waits).collect()
         };
         Changes { at_once: keys(self.active(), false), at_start: keys(self.started.as_deref(), true) }
@@ -113,10 +115,9 @@ fn waits_for_a_start(key: &str) -> bool {
     AT_START.contains(&section) && !AT_ONCE.contains(&key)
 }
 
-/// Keys whose values two texts do not share, sorted. A text that is no TOML has none.
-fn changed(before: &str, after: &str) -> Vec<String> {
-    let read = |text: &str| text.parse::<toml::Table>().unwrap_or_default();
-    let (before, after) = (read(before), read(after));
+/// Keys whose values two texts do not share, sorted. A text that is not of this form has none.
+fn changed(form: Form, before: &str, after: &str) -> Vec<String> {
+    let (before, after) = (form.values(before), form.values(after));
     let (before, after) = (flat(&before), flat(&after));
     let mut keys: Vec<String> = before
         .iter()
@@ -176,10 +177,10 @@ mod tests {
         let started = "[server]\nlisten = \"a\"\n[router]\npath = \"r\"\n";
         let texts = Texts::default().with(started.into(), 1, Origin::Start, 0);
         let next = "[server]\nlisten = 'b' # moved\n[router]\npath = 'r'\n[[targets]]\nname = \"t\"\n";
-        let changes = texts.changes(next);
+        let changes = texts.changes(next, Form::Toml);
         assert_eq!((changes.at_once, changes.at_start), (vec!["targets".to_owned()], vec!["server.listen".to_owned()]));
         // What waits does so until the start, however often the text changes.
-        let changes = texts.with(next.into(), 2, Origin::Put, 0).changes(next);
+        let changes = texts.with(next.into(), 2, Origin::Put, 0).changes(next, Form::Toml);
         assert_eq!((changes.at_once, changes.at_start), (vec![], vec!["server.listen".to_owned()]));
     }
 }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_TYPE, ETAG, IF_MATCH};
 use axum::http::{HeaderMap, HeaderValue};
@@ -11,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::config::form::Form;
 use crate::error::Error;
 use crate::live::changes::{Matches, Taken};
 use crate::live::texts::{Origin, tag};
@@ -80,8 +80,8 @@ struct Used<'a> {
     get, path = "/admin/v1/config", tag = "operations", operation_id = "config",
     summary = "The configuration file's text of this moment",
     responses(
-        (status = 200, description = "The text; secrets are in it by name or digest alone", body = String,
-            content_type = "application/toml",
+        (status = 200, description = "The text, in the form of its file; secrets are in it by name or digest alone",
+            content((String = "application/toml"), (String = "application/yaml")),
             headers(
                 ("etag" = String, description = "SHA-256 of the text, for `if-match`"),
                 ("x-pointsman-config-version" = u64, description = "Number of the configuration in use"),
@@ -92,27 +92,32 @@ struct Used<'a> {
 )]
 pub(crate) async fn config(State(live): State<Arc<Live>>) -> Result<Response, Error> {
     let current = live.current();
+    let form = live.source.file()?.form();
     let reading = tokio::task::spawn_blocking(move || live.source.file()?.read());
     let text = reading.await.unwrap_or(Err(Error::ReloadLost))?;
     let headers = marked(&current, &tag(&text));
-    Ok((headers, [(CONTENT_TYPE, "application/toml")], text).into_response())
+    Ok((headers, [(CONTENT_TYPE, form.media_type())], text).into_response())
 }
 
 #[utoipa::path(
     post, path = "/admin/v1/config/validate", tag = "operations", operation_id = "config_validate",
     summary = "Whether a configuration would be taken, and what it would change; nothing is changed",
-    request_body(content = String, content_type = "application/toml"),
+    request_body(
+        description = "In the form of the file",
+        content((String = "application/toml"), (String = "application/yaml"))
+    ),
     responses(
         (status = 200, description = "It would be taken", body = Trial),
         (status = 400, description = "The text is not UTF-8", body = Refusal),
         (status = 404, description = "The service was started without a file", body = Refusal),
         (status = 408, description = "The body took too long to arrive", body = Refusal),
         (status = 413, description = "The body is too long", body = Refusal),
+        (status = 415, description = "The body is in the other form than the file", body = Refusal),
         (status = 422, description = "It would be refused: where and why", body = Refusal),
     )
 )]
 pub(crate) async fn validate(State(live): State<Arc<Live>>, request: Request) -> Result<Response, Error> {
-    let text = read(&live, request.into_body()).await?;
+    let text = read(&live, request).await?;
     let (router_version, changes) = live.try_config(text).await?;
     let (at_once, at_start) = (changes.at_once, changes.at_start);
     Ok(Json(Trial { valid: true, router_version, at_once, at_start }).into_response())
@@ -122,7 +127,10 @@ pub(crate) async fn validate(State(live): State<Arc<Live>>, request: Request) ->
     put, path = "/admin/v1/config", tag = "operations", operation_id = "config_put",
     summary = "Replace the configuration file's text, and use it",
     params(("if-match" = String, Header, description = "The ETag of the text that is replaced")),
-    request_body(content = String, content_type = "application/toml"),
+    request_body(
+        description = "In the form of the file",
+        content((String = "application/toml"), (String = "application/yaml"))
+    ),
     responses(
         (status = 200, description = "It is on file and in use", body = Answer,
             headers(("etag" = String, description = "Of the new text"))),
@@ -133,6 +141,7 @@ pub(crate) async fn validate(State(live): State<Arc<Live>>, request: Request) ->
         (status = 412, description = "The file holds another text by now", body = Refusal,
             headers(("etag" = String, description = "Of that text"))),
         (status = 413, description = "The body is too long", body = Refusal),
+        (status = 415, description = "The body is in the other form than the file", body = Refusal),
         (status = 422, description = "It cannot be used; nothing was changed", body = Refusal),
         (status = 428, description = "There is no `if-match`", body = Refusal),
     )
@@ -140,7 +149,7 @@ pub(crate) async fn validate(State(live): State<Arc<Live>>, request: Request) ->
 pub(crate) async fn put(State(live): State<Arc<Live>>, request: Request) -> Result<Response, Error> {
     live.source.file()?;
     let matches = if_match(request.headers())?;
-    let text = read(&live, request.into_body()).await?;
+    let text = read(&live, request).await?;
     Ok(taken(live.configure(text, matches).await?))
 }
 
@@ -182,9 +191,17 @@ pub(crate) async fn versions(State(live): State<Arc<Live>>) -> Response {
     Json(Versions { versions: versions.collect() }).into_response()
 }
 
-/// The body as text, within the limits of any other.
-async fn read(live: &Live, body: Body) -> Result<String, Error> {
-    let bytes = body::read(body, live.limits.max_body_bytes, live.limits.read_timeout).await?;
+/// The body as text, within the limits of any other. One that says to be of the other form than the file is not read; what
+/// says nothing of it is taken for what it has to be.
+async fn read(live: &Live, request: Request) -> Result<String, Error> {
+    if let Ok(file) = live.source.file() {
+        let (expected, said) = (file.form(), request.headers().get(CONTENT_TYPE));
+        let said = said.and_then(|value| value.to_str().ok()).and_then(Form::named);
+        if said.is_some_and(|said| said != expected) {
+            return Err(Error::OtherForm { expected: expected.media_type() });
+        }
+    }
+    let bytes = body::read(request.into_body(), live.limits.max_body_bytes, live.limits.read_timeout).await?;
     String::from_utf8(bytes).map_err(|error| Error::NotUtf8 { offset: error.utf8_error().valid_up_to() })
 }
 

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -16,7 +17,7 @@ use crate::{Config, ConfigFile, Reloader, Server, Settings, Source};
 /// The artifact's file, in a folder of the server's own.
 const ROUTER: &str = "router.safetensors";
 
-/// The configuration's file, beside it.
+/// The configuration's file, beside it, unless a test says otherwise.
 const CONFIG: &str = "pointsman.toml";
 
 /// A server in a thread of its own, with a runtime of its own.
@@ -25,6 +26,8 @@ pub(super) struct Running {
     pub(super) admin: SocketAddr,
     pub(super) reloader: Reloader,
     folder: TempDir,
+    /// The configuration's file, where there is one.
+    config: PathBuf,
     stop: Mutex<Option<oneshot::Sender<()>>>,
     thread: JoinHandle<usize>,
 }
@@ -49,16 +52,21 @@ impl Running {
 
     /// A server with a configuration file of this text, on free ports of the loopback and without state.
     pub(super) fn configured(text: &str) -> Self {
+        Self::configured_in(CONFIG, text)
+    }
+
+    /// The same with a file of this name.
+    pub(super) fn configured_in(name: &str, text: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         std::fs::write(folder.path().join(ROUTER), bytes(Latencies::Known)).expect("the folder is writable");
-        let path = folder.path().join(CONFIG);
+        let path = folder.path().join(name);
         std::fs::write(&path, text).expect("the folder is writable");
         let settle = |config: Config| {
             let Settings { listen, admin_listen, .. } = loopback();
             let admin_listen = config.server.admin_listen.clone().or(admin_listen);
             Ok(Settings { listen, admin_listen, state: None, ..config.into_settings()? })
         };
-        Self::open(folder, ConfigFile::new(path, settle))
+        Self { config: path.clone(), ..Self::open(folder, ConfigFile::new(path, settle)) }
     }
 
     fn open(folder: TempDir, source: impl Into<Source>) -> Self {
@@ -73,7 +81,7 @@ impl Running {
             let _ = stopped.await;
         };
         let thread = std::thread::spawn(move || runtime.block_on(listening.serve(shutdown)));
-        Self { address, admin, reloader, folder, stop: Mutex::new(Some(stop)), thread }
+        Self { address, admin, reloader, folder, config: PathBuf::new(), stop: Mutex::new(Some(stop)), thread }
     }
 
     /// Replaces the artifact's file; the server does not know yet.
@@ -83,17 +91,17 @@ impl Running {
 
     /// Replaces the configuration's file, as an editor would.
     pub(super) fn edit(&self, text: &str) {
-        std::fs::write(self.folder.path().join(CONFIG), text).expect("the folder is writable");
+        std::fs::write(&self.config, text).expect("the folder is writable");
     }
 
     /// Removes the configuration's file.
     pub(super) fn remove_config(&self) {
-        std::fs::remove_file(self.folder.path().join(CONFIG)).expect("it is there");
+        std::fs::remove_file(&self.config).expect("it is there");
     }
 
     /// What the configuration's file holds.
     pub(super) fn text(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join(CONFIG)).expect("it is there")
+        std::fs::read_to_string(&self.config).expect("it is there")
     }
 
     /// Begins the shutdown.

@@ -23,6 +23,10 @@ fn texts_for_operators() {
             "no configuration file: this service was started without one; start it with `--config FILE` to show and change it here",
         ),
         (Error::ConfigRefused(Box::new(Error::NoRouter)), "the configuration cannot be used"),
+        (
+            Error::OtherForm { expected: "application/yaml" },
+            "content-type: expected application/yaml, the form of the configuration's file",
+        ),
         (Error::PreconditionRequired, "if-match: expected the ETag that GET /admin/v1/config gave, got none"),
         (
             Error::PreconditionFailed { etag: "4ac6".into() },

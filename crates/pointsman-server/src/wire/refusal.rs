@@ -153,6 +153,7 @@ impl Error {
             Self::ConfigRead { .. } => other(StatusCode::CONFLICT, "config_file_unreadable"),
             Self::ConfigWrite { .. } => other(StatusCode::CONFLICT, "config_file_not_writable"),
             Self::ConfigRefused(_) => other(StatusCode::UNPROCESSABLE_ENTITY, "invalid_config"),
+            Self::OtherForm { .. } => other(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_form"),
             Self::PreconditionRequired => other(StatusCode::PRECONDITION_REQUIRED, "precondition_required"),
             Self::PreconditionFailed { .. } => other(StatusCode::PRECONDITION_FAILED, "precondition_failed"),
             Self::NoRouterVersion { .. } => Class {
