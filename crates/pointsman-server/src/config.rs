@@ -7,6 +7,7 @@ mod regions;
 mod yaml;
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -29,6 +30,10 @@ use crate::traces::{TraceProtocol, TraceSettings};
 
 /// Where state is kept unless the configuration says otherwise, beside it.
 const STATE_FILE: &str = "pointsman.db";
+
+/// What a file of certificates has to be. The system's own bundles have a fifth of that.
+const CERTIFICATES: &str = "a file of certificates in PEM that can be read, at most 1 MiB";
+const LONGEST: u64 = 1 << 20;
 
 /// In the place of a file.
 const MEMORY: &str = "memory";
@@ -175,6 +180,8 @@ pub struct TracesSection {
     pub sample: Option<f64>,
     /// The server's name.
     pub service_name: Option<String>,
+    /// File of the authorities to trust; a relative path starts at the configuration file's folder.
+    pub ca_file: Option<PathBuf>,
     /// Names of environment variables that hold the values of headers.
     #[serde(default)]
     pub headers_env: BTreeMap<String, String>,
@@ -247,6 +254,8 @@ pub struct TargetSection {
     pub upstream_model: Option<String>,
     /// Name of the environment variable that holds the key.
     pub api_key_env: Option<String>,
+    /// File of the authorities to trust; a relative path starts at the configuration file's folder.
+    pub ca_file: Option<PathBuf>,
     /// Times.
     #[serde(default)]
     pub timeouts: TimeoutsSection,
@@ -395,8 +404,12 @@ impl Config {
     /// Reads a text as if it stood in this file.
     pub(crate) fn beside(text: &str, path: &Path) -> Result<Self, Error> {
         let mut config = Self::parse(text, path)?;
-        if let (Some(router), Some(folder)) = (&mut config.router.path, path.parent()) {
-            *router = folder.join(&*router);
+        if let Some(folder) = path.parent() {
+            let authorities = config.targets.iter_mut().filter_map(|target| target.ca_file.as_mut());
+            let collectors = config.traces.iter_mut().filter_map(|traces| traces.ca_file.as_mut());
+            for file in config.router.path.iter_mut().chain(authorities).chain(collectors) {
+                *file = folder.join(&*file);
+            }
         }
         // A gateway with a configuration remembers what it decided, beside that configuration, unless told otherwise.
         let state = config.state.path.get_or_insert_with(|| STATE_FILE.into());
@@ -560,10 +573,12 @@ impl StateSection {
 
 impl TracesSection {
     fn into_settings(self) -> Result<TraceSettings, Error> {
-        let Self { endpoint, protocol, sample, service_name, headers_env } = self;
+        let Self { endpoint, protocol, sample, service_name, ca_file, headers_env } = self;
         let mut settings = TraceSettings { protocol, ..TraceSettings::new(endpoint) };
         set(&mut settings.sample, sample);
         set(&mut settings.service_name, service_name);
+        let unreadable = |got| Error::BadSetting { field: "traces.ca_file", expected: CERTIFICATES, got };
+        settings.ca_pem = ca_file.map(|file| certificates(&file).map_err(unreadable)).transpose()?;
         for (name, variable) in headers_env {
             let value = std::env::var(&variable).map_err(|_| Error::BadSetting {
                 field: "traces.headers_env",
@@ -608,13 +623,15 @@ impl KeySection {
 
 impl TargetSection {
     fn into_settings(self) -> Result<TargetSettings, Error> {
-        let Self { name, model, base_url, upstream_model, api_key_env, timeouts: given, .. } = self;
+        let Self { name, model, base_url, upstream_model, api_key_env, ca_file, timeouts: given, .. } = self;
         let key = |variable: String| {
             std::env::var(&variable).map_err(|_| {
                 Error::target(&name, "api_key_env", "the name of an environment variable that is set", &variable)
             })
         };
         let api_key = api_key_env.map(key).transpose()?;
+        let unreadable = |got: String| Error::target(&name, "ca_file", CERTIFICATES, &got);
+        let ca_pem = ca_file.map(|file| certificates(&file).map_err(unreadable)).transpose()?;
         let mut timeouts = Timeouts::default();
         set(&mut timeouts.connect, given.connect_ms.map(Duration::from_millis));
         set(&mut timeouts.first_token, given.first_token_ms.map(Duration::from_millis));
@@ -628,6 +645,7 @@ impl TargetSection {
             private_addresses: self.private_addresses,
             upstream_model,
             api_key,
+            ca_pem,
             timeouts,
             region: self.region,
             at: self.at,
@@ -637,6 +655,16 @@ impl TargetSection {
             price,
             ..TargetSettings::new(name, model, base_url)
         })
+    }
+}
+
+/// The text of a file of certificates; its name where that cannot be had.
+fn certificates(file: &Path) -> Result<String, String> {
+    let mut text = String::new();
+    let read = std::fs::File::open(file).and_then(|file| file.take(LONGEST + 1).read_to_string(&mut text));
+    match read {
+        Ok(length) if length as u64 <= LONGEST => Ok(text),
+        _ => Err(file.display().to_string()),
     }
 }
 

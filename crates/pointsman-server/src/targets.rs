@@ -56,7 +56,9 @@ impl Targets {
             others: Vec::new(),
             health: health.clone(),
         };
-        let trust = Trust::new(settings.iter().any(|setting| setting.base_url.starts_with("https:")))?;
+        let needs_the_systems =
+            |setting: &TargetSettings| setting.ca_pem.is_none() && setting.base_url.starts_with("https:");
+        let trust = Trust::new(settings.iter().any(needs_the_systems))?;
         for setting in settings {
             if targets.all.iter().any(|known| known.name == setting.name) {
                 return Err(Error::target(&setting.name, "name", "one that no other target has", &setting.name));

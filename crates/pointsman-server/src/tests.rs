@@ -29,6 +29,7 @@ mod splits;
 mod state;
 mod tenants;
 mod texts;
+pub(crate) mod tls;
 mod traces;
 mod transcripts;
 mod versions;

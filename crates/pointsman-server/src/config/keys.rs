@@ -29,7 +29,7 @@ const SECTIONS: [(&str, &[&str]); 13] = [
     ("regions", &["policy", "at", "networks", "trusted_proxies"]),
     ("sessions", &["stick", "idle_s", "most"]),
     ("state", &["path", "retention_days", "most_decisions"]),
-    ("traces", &["endpoint", "protocol", "sample", "service_name", "headers_env"]),
+    ("traces", &["endpoint", "protocol", "sample", "service_name", "headers_env", "ca_file"]),
     (
         "policies",
         &[
@@ -71,6 +71,7 @@ const SECTIONS: [(&str, &[&str]); 13] = [
             "private_addresses",
             "upstream_model",
             "api_key_env",
+            "ca_file",
             "timeouts",
             "region",
             "at",

@@ -18,6 +18,8 @@ pub struct TargetSettings {
     pub upstream_model: Option<String>,
     /// The key, sent as the endpoint's protocol has it; `None` sends none.
     pub api_key: Option<String>,
+    /// The authorities that its certificate may be of, in PEM, in the place of the system's; only with `https`. Default: none.
+    pub ca_pem: Option<String>,
     /// Times.
     pub timeouts: Timeouts,
     /// Where it is, such as `eu`; default: not said.
@@ -44,6 +46,7 @@ impl TargetSettings {
             private_addresses: false,
             upstream_model: None,
             api_key: None,
+            ca_pem: None,
             timeouts: Timeouts::default(),
             region: None,
             at: None,

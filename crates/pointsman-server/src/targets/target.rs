@@ -174,7 +174,8 @@ impl Target {
         if settings.capabilities.is_some() {
             capabilities.get_or_insert_default();
         }
-        let life = Life::of(before, settings, trust, reach);
+        let own = own_trust(settings, &scheme)?;
+        let life = Life::of(before, settings, own.as_ref().unwrap_or(trust), reach);
         Ok(Self {
             region: settings.region.clone(),
             distances: distances(settings, regions),
@@ -357,6 +358,16 @@ impl Target {
         // Nothing is left half changed by a panic.
         self.life.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whom a target trusts that has authorities of its own.
+fn own_trust(settings: &TargetSettings, scheme: &Scheme) -> Result<Option<Trust>, Error> {
+    let Some(pem) = &settings.ca_pem else { return Ok(None) };
+    let bad = |expected, got: &str| Err(Error::target(&settings.name, "ca_file", expected, got));
+    if *scheme != Scheme::HTTPS {
+        return bad("https:// in base_url", &settings.base_url);
+    }
+    Trust::authorities(pem).map_or_else(|| bad("certificates in PEM", "others, or none"), |trust| Ok(Some(trust)))
 }
 
 /// A call on its way.

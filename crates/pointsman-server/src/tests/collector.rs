@@ -71,6 +71,11 @@ impl Collector {
         format!("http://{}", self.address)
     }
 
+    /// Its address behind TLS, which only [`AUTHORITY`](super::tls::AUTHORITY) vouches for.
+    pub(super) fn secure_endpoint(&self) -> String {
+        format!("https://{}", super::tls::before(self.address))
+    }
+
     pub(super) fn sent(&self) -> Vec<Sent> {
         self.sent.lock().expect("no panic").clone()
     }

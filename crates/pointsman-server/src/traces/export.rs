@@ -14,7 +14,7 @@ use http_body_util::{BodyExt, Limited};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_http::{HttpClient, HttpError, Request, Response};
 use opentelemetry_otlp::tonic_types::metadata::MetadataMap;
-use opentelemetry_otlp::tonic_types::transport::ClientTlsConfig;
+use opentelemetry_otlp::tonic_types::transport::{Certificate, ClientTlsConfig};
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig, WithTonicConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
@@ -121,12 +121,13 @@ type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// What speaks to the collector; has to be made in the runtime that will drive it.
 fn exporter(collector: Collector) -> Result<SpanExporter, Cause> {
-    let Collector { endpoint, protocol, service_name, headers, .. } = collector;
+    let Collector { endpoint, protocol, service_name, ca_pem, headers, .. } = collector;
     let is_https = endpoint.scheme_str() == Some("https");
     let mut exporter = match protocol {
         TraceProtocol::Http => {
             // A collector stands beside the service more often than not.
-            let client = Client::new(&Trust::new(is_https)?, CONNECT, Reach::Private);
+            let trust = ca_pem.as_deref().and_then(Trust::authorities).map_or_else(|| Trust::new(is_https), Ok)?;
+            let client = Client::new(&trust, CONNECT, Reach::Private);
             let client = Post { client, headers };
             // Said in so many words, for the environment may say something else.
             let builder =
@@ -136,7 +137,10 @@ fn exporter(collector: Collector) -> Result<SpanExporter, Cause> {
         TraceProtocol::Grpc => {
             let builder = SpanExporter::builder().with_tonic().with_metadata(MetadataMap::from_headers(headers));
             // The exporter's own default trusts nobody.
-            let tls = || ClientTlsConfig::new().with_native_roots();
+            let tls = || match ca_pem {
+                Some(pem) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)),
+                None => ClientTlsConfig::new().with_native_roots(),
+            };
             let builder = if is_https { builder.with_tls_config(tls()) } else { builder };
             builder.with_endpoint(endpoint.to_string()).with_timeout(PATIENCE).build()?
         }

@@ -6,6 +6,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use serde::Deserialize;
 
 use crate::error::Error;
+use crate::upstream::client::Trust;
 
 /// Where the path of a collector's address begins unless it has one of its own.
 const DEFAULT_PATH: &str = "/v1/traces";
@@ -26,6 +27,8 @@ pub struct TraceSettings {
     pub sample: f64,
     /// What this server is called in traces. Default: `pointsman`.
     pub service_name: String,
+    /// The authorities that its certificate may be of, in PEM, in the place of the system's; only with `https`. Default: none.
+    pub ca_pem: Option<String>,
     /// Headers for the collector by name, such as `authorization`. Default: none.
     pub headers: BTreeMap<String, String>,
 }
@@ -38,6 +41,7 @@ impl TraceSettings {
             protocol: None,
             sample: 1.0,
             service_name: "pointsman".into(),
+            ca_pem: None,
             headers: BTreeMap::new(),
         }
     }
@@ -72,13 +76,15 @@ pub(crate) struct Collector {
     pub(super) protocol: TraceProtocol,
     pub(super) sample: f64,
     pub(super) service_name: String,
+    /// Certificates, where these are the ones to trust.
+    pub(super) ca_pem: Option<String>,
     /// Marked sensitive.
     pub(super) headers: HeaderMap,
 }
 
 impl Collector {
     pub(crate) fn new(settings: &TraceSettings) -> Result<Self, Error> {
-        let TraceSettings { endpoint, protocol, sample, service_name, headers } = settings;
+        let TraceSettings { endpoint, protocol, sample, service_name, ca_pem, headers } = settings;
         let bad =
             |field, expected, got: &str| Error::BadSetting { field, expected, got: got.chars().take(80).collect() };
         if !(0.0..=1.0).contains(sample) {
@@ -94,6 +100,12 @@ impl Collector {
         let Some(authority) = uri.authority().filter(|authority| is_http && !authority.as_str().contains('@')) else {
             return Err(bad_address());
         };
+        if let Some(pem) = ca_pem {
+            if uri.scheme_str() != Some("https") {
+                return Err(bad("traces.ca_file", "https:// in `traces.endpoint`", endpoint));
+            }
+            Trust::authorities(pem).ok_or_else(|| bad("traces.ca_file", "certificates in PEM", "others, or none"))?;
+        }
         let by_port = if authority.port_u16() == Some(GRPC_PORT) { TraceProtocol::Grpc } else { TraceProtocol::Http };
         let protocol = protocol.unwrap_or(by_port);
         let has_path = uri.path_and_query().is_some_and(|path| path != "/");
@@ -114,13 +126,21 @@ impl Collector {
             Ok((name, value))
         });
         let headers = headers.collect::<Result<_, Error>>()?;
-        Ok(Self { endpoint, protocol, sample: *sample, service_name: service_name.clone(), headers })
+        Ok(Self {
+            endpoint,
+            protocol,
+            sample: *sample,
+            service_name: service_name.clone(),
+            ca_pem: ca_pem.clone(),
+            headers,
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tests::tls::AUTHORITY;
 
     #[test]
     fn the_address_says_the_protocol_unless_something_else_does() {
@@ -141,6 +161,7 @@ mod tests {
     #[test]
     fn what_cannot_be_used_is_refused() {
         let good = TraceSettings::new("http://localhost:4318");
+        let secure = TraceSettings::new("https://localhost:4318");
         let header = |name: &str, value: &str| BTreeMap::from([(name.to_owned(), value.to_owned())]);
         for (bad, expected) in [
             (TraceSettings::new("localhost:4318"), "traces.endpoint"),
@@ -150,6 +171,12 @@ mod tests {
             (TraceSettings { sample: 1.5, ..good.clone() }, "traces.sample` expected 0 to 1, got 1.5"),
             (TraceSettings { sample: f64::NAN, ..good.clone() }, "traces.sample"),
             (TraceSettings { service_name: String::new(), ..good.clone() }, "traces.service_name"),
+            (TraceSettings { ca_pem: Some(AUTHORITY.into()), ..good.clone() }, "ca_file` expected https:// in"),
+            (
+                TraceSettings { ca_pem: Some("no PEM".into()), ..secure.clone() },
+                "ca_file` expected certificates in PEM",
+            ),
+            (TraceSettings { ca_pem: Some(AUTHORITY.replace('M', "N")), ..secure }, "ca_file` expected certificates"),
             (TraceSettings { headers: header("no header", "x"), ..good.clone() }, "traces.headers_env"),
             (TraceSettings { headers: header("authorization", "secret\n"), ..good }, "got authorization"),
         ] {

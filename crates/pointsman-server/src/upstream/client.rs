@@ -12,7 +12,9 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{self, Client as Pool};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::crypto::ring::default_provider;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
 
 use super::Failure;
 use super::addresses::{Reach, Resolver, refused};
@@ -21,22 +23,38 @@ use crate::error::Error;
 /// How long a connection that nobody uses is kept.
 const KEPT: Duration = Duration::from_secs(30);
 
-/// What all clients have in common: whom to trust.
+/// Whom to trust: what clients have in common, but for those with authorities of their own.
 #[derive(Clone, Debug)]
 pub(crate) struct Trust(ClientConfig);
 
 impl Trust {
     /// The system's certificates; nobody, where no target needs them.
     pub(crate) fn new(needs_tls: bool) -> Result<Self, Error> {
-        let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()))
-            .with_safe_default_protocol_versions()
-            .expect("the provider knows the usual versions");
         if !needs_tls {
-            return Ok(Self(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth()));
+            return Ok(Self::these(RootCertStore::empty()));
         }
-        let builder = builder.with_native_roots().map_err(Error::Certificates)?;
+        let builder = builder().with_native_roots().map_err(Error::Certificates)?;
         Ok(Self(builder.with_no_client_auth()))
     }
+
+    /// The authorities of a text in PEM, and nobody else; `None` where it has no certificate, or one that cannot be used.
+    pub(crate) fn authorities(pem: &str) -> Option<Self> {
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+            roots.add(certificate.ok()?).ok()?;
+        }
+        (!roots.is_empty()).then(|| Self::these(roots))
+    }
+
+    fn these(roots: RootCertStore) -> Self {
+        Self(builder().with_root_certificates(roots).with_no_client_auth())
+    }
+}
+
+fn builder() -> ConfigBuilder<ClientConfig, WantsVerifier> {
+    ClientConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("the provider knows the usual versions")
 }
 
 /// A pool of connections; clones share it.
