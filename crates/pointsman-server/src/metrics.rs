@@ -18,7 +18,7 @@ use gen_ai::{Answers, GenAi};
 
 use crate::routing::plan::REASONS;
 use crate::routing::snapshot::Snapshot;
-use crate::targets::health::Standing;
+use crate::targets::health::{Standing, Turn};
 use crate::wire::protocol::Protocol;
 
 /// Bounds for the stages of a decision: 1 µs to 10 ms.
@@ -219,6 +219,12 @@ struct StandingLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CircuitLabels {
+    target: String,
+    to: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ResultLabel {
     result: &'static str,
 }
@@ -248,6 +254,7 @@ pub(crate) struct Metrics {
     probes: Family<AttemptLabels, Counter>,
     fallbacks: Family<FallbackLabels, Counter>,
     standings: Family<StandingLabels, Gauge>,
+    circuits: Family<CircuitLabels, Counter>,
     overhead: Histogram,
     spans_lost: Counter,
     budgets: Family<TenantLabel, Gauge<f64, AtomicU64>>,
@@ -286,6 +293,7 @@ impl Metrics {
         let probes = Family::default();
         let fallbacks = Family::default();
         let standings = Family::default();
+        let circuits = Family::default();
         let overhead = Histogram::new(OVERHEAD_SECONDS);
         let spans_lost = Counter::default();
         registry.register("decision_duration_seconds", "Time of a decision's stages", stages.clone());
@@ -302,6 +310,7 @@ impl Metrics {
         registry.register("target_probes", "Questions to targets how they are", probes.clone());
         registry.register("fallbacks", "Targets asked because another one had failed", fallbacks.clone());
         registry.register("target_state", "1 for how a target stands", standings.clone());
+        registry.register("breaker_transitions", "Circuits of targets that opened or closed", circuits.clone());
         registry.register("overhead_seconds", "Time of a request carried out that no target took", overhead.clone());
         registry.register("panics", "Requests that met a bug", panics.clone());
         registry.register("budget_remaining_usd", "What a tenant may still spend today", budgets.clone());
@@ -335,6 +344,7 @@ impl Metrics {
             probes,
             fallbacks,
             standings,
+            circuits,
             overhead,
             spans_lost,
             budgets,
@@ -434,6 +444,14 @@ impl Metrics {
         for (target, standing) in standings {
             let labels = StandingLabels { target: target.to_owned(), state: standing.as_str() };
             self.standings.get_or_create_owned(&labels).set(1);
+        }
+    }
+
+    /// What a call did to the circuit of its target, if anything.
+    pub(crate) fn circuit(&self, target: &str, turn: Option<Turn>) {
+        if let Some(turn) = turn {
+            let labels = CircuitLabels { target: target.to_owned(), to: turn.as_str() };
+            self.circuits.get_or_create_owned(&labels).inc();
         }
     }
 

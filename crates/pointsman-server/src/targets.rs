@@ -325,7 +325,7 @@ mod tests {
     #[test]
     fn one_that_is_back_gets_a_part_of_the_calls() {
         let (targets, now) = (targets(2), Instant::now());
-        (0..3).for_each(|_| targets.all[0].report(Report::Failed, now));
+        (0..3).for_each(|_| _ = targets.all[0].report(Report::Failed, now));
         assert_eq!(firsts(&targets, &Wish::default(), now), [0, 10_000]);
         let found_out = now + Duration::from_secs(5);
         let counts = firsts(&targets, &Wish::default(), found_out);
@@ -343,7 +343,7 @@ mod tests {
                 target.report(if call % 2 == 0 { Report::Failed } else { Report::Answered }, now);
             }
         }
-        (0..2).for_each(|_| targets.all[2].report(Report::Answered, now));
+        (0..2).for_each(|_| _ = targets.all[2].report(Report::Answered, now));
         let counts = firsts(&targets, &Wish::default(), now);
         assert_eq!(counts[..2], [0, 0], "the worst two");
         assert!(counts[2] > 4_000 && counts[3] > 4_000, "{counts:?}");
@@ -353,7 +353,7 @@ mod tests {
     fn a_reload_leaves_what_is_known_of_targets_that_stay_as_they_were() {
         let (before, now) = (targets(2), Instant::now());
         for target in before.iter() {
-            (0..3).for_each(|_| target.report(Report::Failed, now));
+            (0..3).for_each(|_| _ = target.report(Report::Failed, now));
         }
         let busy = before.all[0].begin();
         let mut settings: Vec<TargetSettings> =
@@ -374,7 +374,7 @@ mod tests {
         let (targets, now) = (targets(3), Instant::now());
         let wish = Wish { seat: Some("t2".into()), ..Wish::default() };
         assert_eq!(firsts(&targets, &wish, now), [0, 0, 10_000]);
-        (0..3).for_each(|_| targets.all[2].report(Report::Failed, now));
+        (0..3).for_each(|_| _ = targets.all[2].report(Report::Failed, now));
         assert_eq!(firsts(&targets, &wish, now)[2], 0);
     }
 }

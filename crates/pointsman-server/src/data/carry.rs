@@ -284,7 +284,7 @@ impl<'r> Carrier<'r> {
             Err(failure) => (Some(failure.report()), failure.as_str()),
         };
         if let Some(report) = report {
-            target.report(report, Instant::now());
+            self.live.metrics.circuit(&target.name, target.report(report, Instant::now()));
         }
         self.live.metrics.attempt(&target.name, outcome);
         if let Err(failure) = &answer {

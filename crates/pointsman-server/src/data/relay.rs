@@ -107,7 +107,7 @@ impl Relay {
             End::Told => Report::Failed,
             End::Broken(failure) => failure.report(),
         };
-        target.report(report, Instant::now());
+        live.metrics.circuit(&target.name, target.report(report, Instant::now()));
         if let End::Broken(failure) = end {
             errand.broke(failure);
         }

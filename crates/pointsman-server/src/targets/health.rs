@@ -48,6 +48,25 @@ pub(crate) enum Report {
     Lives,
 }
 
+/// What becomes of a circuit. While a call finds out whether its target is back it has not closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// The target is left alone from now on.
+    Opened,
+    /// It is asked again.
+    Closed,
+}
+
+impl Turn {
+    /// For labels.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Opened => "open",
+            Self::Closed => "closed",
+        }
+    }
+}
+
 /// How a target stands, best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Standing {
@@ -220,6 +239,17 @@ impl Health {
         }
     }
 
+    /// The same, and what it did to the circuit, if anything.
+    pub(super) fn turned(&mut self, report: Report, now: Instant) -> Option<Turn> {
+        let was_out = self.until.is_some();
+        self.note(report, now);
+        match (was_out, self.until.is_some()) {
+            (false, true) => Some(Turn::Opened),
+            (true, false) => Some(Turn::Closed),
+            _ => None,
+        }
+    }
+
     fn count(&mut self, is_failure: bool, now: Instant) {
         let since = *self.since.get_or_insert(now);
         let passed = now.saturating_duration_since(since);
@@ -251,6 +281,17 @@ mod tests {
         health.note(Report::Answered, start + OPEN * 3);
         assert_eq!(health.standing(start + OPEN * 3), Standing::Probe, "its start is slow");
         assert_eq!(health.standing(start + OPEN * 3 + SLOW_START), Standing::Well);
+    }
+
+    #[test]
+    fn a_circuit_turns_once_each_way() {
+        let (mut health, start) = (Health::default(), Instant::now());
+        let turns = [Report::Failed, Report::Failed, Report::Failed, Report::Failed, Report::Lives, Report::Answered]
+            .map(|report| health.turned(report, start));
+        assert_eq!(turns, [None, None, Some(Turn::Opened), None, None, Some(Turn::Closed)]);
+        let turns = [Report::Busy(None), Report::KeyRefused, Report::Answered, Report::Answered]
+            .map(|report| health.turned(report, start));
+        assert_eq!(turns, [Some(Turn::Opened), None, Some(Turn::Closed), None]);
     }
 
     #[test]

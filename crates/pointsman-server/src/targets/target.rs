@@ -9,7 +9,7 @@ use axum::http::uri::{Authority, PathAndQuery, Scheme};
 use axum::http::{HeaderName, HeaderValue, Uri};
 use pointsman::Capabilities;
 
-use super::health::{Fares, Health, Report, Standing};
+use super::health::{Fares, Health, Report, Standing, Turn};
 use super::settings::{TargetPrice, TargetSettings, Timeouts};
 use super::wish::{Wish, barred};
 use crate::error::Error;
@@ -337,9 +337,9 @@ impl Target {
         self.health().latency.note(time.as_secs_f64() * 1e3, now);
     }
 
-    /// Notes what became of a call.
-    pub(crate) fn report(&self, report: Report, now: Instant) {
-        self.health().note(report, now);
+    /// Notes what became of a call; what that did to its circuit, if anything.
+    pub(crate) fn report(&self, report: Report, now: Instant) -> Option<Turn> {
+        self.health().turned(report, now)
     }
 
     /// Notes that a call begins, and that it finds out where that is to be found out.

@@ -1,6 +1,11 @@
 //! What is counted.
 
-use super::client::Running;
+use serde_json::json;
+
+use super::artifact::Latencies;
+use super::client::{Running, loopback};
+use super::fake::{Act, Fake, completion};
+use crate::Settings;
 
 #[test]
 fn requests_and_decisions_are_counted() {
@@ -31,6 +36,27 @@ fn requests_and_decisions_are_counted() {
         assert_eq!(server.samples(&count), [format!("{count} 3")]);
     }
     assert!(!server.samples("pointsman_requests_total{route=\"other\",outcome=\"refused\"} 1").is_empty());
+}
+
+#[test]
+fn circuits_that_open_and_close_are_counted() {
+    let fake = Fake::new([Act::Reply(503, "", "application/json", "{}".into())]);
+    let server = Running::with(Latencies::Known, Settings { targets: vec![fake.target("a", "small")], ..loopback() });
+    let ask = || {
+        let body = json!({"model": "small", "messages": [{"role": "user", "content": "Hello"}]});
+        server.send("POST /v1/chat/completions HTTP/1.1", body.to_string().as_bytes()).status
+    };
+    assert!(server.samples("pointsman_breaker_transitions_total").is_empty());
+    for _ in 0..4 {
+        assert_eq!(ask(), 502);
+    }
+    let opened = "pointsman_breaker_transitions_total{target=\"a\",to=\"open\"} 1";
+    assert_eq!(server.samples("pointsman_breaker_transitions_total"), [opened]);
+    // Nobody else is there, so it is asked all the same.
+    fake.acts([completion("Hi")]);
+    assert_eq!([ask(), ask()], [200, 200]);
+    let closed = "pointsman_breaker_transitions_total{target=\"a\",to=\"closed\"} 1";
+    assert_eq!(server.samples("pointsman_breaker_transitions_total"), [closed, opened]);
 }
 
 #[test]

@@ -39,7 +39,7 @@ async fn ask(live: Arc<Live>, current: Arc<Current>, position: usize) {
     let health = &current.targets.health;
     if let Some(report) = probe(target, &health.path, health.timeout).await {
         live.metrics.probe(&target.name, if report == Report::Lives { "lives" } else { "failed" });
-        target.report(report, Instant::now());
+        live.metrics.circuit(&target.name, target.report(report, Instant::now()));
     }
 }
 
