@@ -4,6 +4,7 @@
 //! anybody: `upstream` does, and reports what became of it.
 
 pub(crate) mod health;
+mod lots;
 pub(crate) mod settings;
 mod target;
 pub(crate) mod wish;
@@ -17,6 +18,7 @@ use crate::upstream::client::Trust;
 use crate::wire::models::Model;
 use crate::wire::protocol::Protocol;
 use health::{Fares, Standing};
+use lots::Lot;
 use settings::{HealthSettings, TargetPrice, TargetSettings};
 pub(crate) use target::Target;
 use wish::{Sort, Wish};
@@ -130,7 +132,7 @@ impl Targets {
     /// The targets of a ranked list of models, each with the tokens expected of the request, in the order in which to try
     /// them: by rank; within a model those the request wishes first, then the one that answered its session before, those
     /// that are well, the nearer ones where that matters, and of those the sooner done of two drawn by lot, by the latency of late and the calls on their way
-    /// (peak EWMA; two and not all, or several gateways would meet at the same target). What is known to be down comes
+    /// (peak EWMA). What is known to be down comes
     /// last of all, for trying it beats refusing. Whom the request may not reach is not among them. `chance` gives numbers
     /// in `[0, 1)`.
     pub(crate) fn in_order(
@@ -150,7 +152,7 @@ impl Targets {
                 spare(places, &mut chance);
             }
         }
-        order.sort_by(|(a, _), (b, _)| a.compare(b).then(a.load.total_cmp(&b.load)));
+        order.sort_by(|(a, _), (b, _)| a.compare(b).then(a.lot.load.total_cmp(&b.lot.load)));
         draw(&mut order, &mut chance);
         order.into_iter().map(|(_, target)| target).collect()
     }
@@ -195,24 +197,14 @@ fn spare(places: &mut [(Place, &Target)], chance: &mut impl FnMut() -> f64) {
     }
 }
 
-/// Puts the sooner done of two first in every run of targets that nothing else tells apart. The runs are sorted by load.
+/// Draws who goes first in every run of targets that nothing else tells apart. The runs are sorted by load.
 fn draw(order: &mut [(Place, &Target)], chance: &mut impl FnMut() -> f64) {
     let mut start = 0;
     while start < order.len() {
         let like = order[start..].iter().take_while(|(place, _)| place.compare(&order[start].0).is_eq()).count();
         let run = &mut order[start..start + like];
-        // Of all that are equally soon done each is first as often, or those at the front would get everything.
-        let equal = run.iter().take_while(|(place, _)| place.load <= run[0].0.load).count();
         if like > 1 {
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a position below n")]
-            let pick = |n: usize, chance: f64| ((n as f64 * chance) as usize).min(n - 1);
-            let first = if equal == like {
-                pick(like, chance())
-            } else {
-                let one = pick(like, chance());
-                let other = (one + 1 + pick(like - 1, chance())) % like;
-                one.min(other)
-            };
+            let first = lots::first(like, |at| run[at].0.lot, chance);
             run[..=first].rotate_right(1);
         }
         start += like;
@@ -233,12 +225,13 @@ struct Place {
     far: f64,
     failed_share: f64,
     share: f64,
-    load: f64,
+    lot: Lot,
 }
 
 impl Place {
     fn of(target: &Target, rank: usize, wish: &Wish, now: Instant) -> Self {
         let Fares { standing, failed_share, share, latency_ms } = target.fares(now);
+        let is_left_to_lot = wish.sort.is_none() && wish.order.is_empty();
         Self {
             rank,
             named: wish.order.iter().position(|name| *name == target.name).unwrap_or(wish.order.len()),
@@ -252,12 +245,16 @@ impl Place {
             far: target.far(wish),
             failed_share,
             share,
-            // One that was never asked counts as quick: somebody has to find out.
-            load: (latency_ms + 1.0) * (target.in_flight() + 1) as f64,
+            lot: Lot {
+                // One that was never asked counts as quick: somebody has to find out.
+                load: (latency_ms + 1.0) * (target.in_flight() + 1) as f64,
+                // The sum, by which `sort` goes too: how long the answer will be is not known here.
+                price: Some(target.price_sum()).filter(|price| is_left_to_lot && price.is_finite()),
+            },
         }
     }
 
-    /// All but the load.
+    /// All but the lot.
     fn compare(&self, other: &Self) -> Ordering {
         let key = |place: &Self| (place.standing == Standing::Down, place.rank, place.named);
         let seat = |place: &Self| !(place.is_seat && place.standing == Standing::Well);
@@ -320,6 +317,29 @@ mod tests {
         for (count, expected) in counts.iter().zip([5_000_usize, 3_333, 1_667, 0]) {
             assert!(count.abs_diff(expected) < 200, "{counts:?}");
         }
+    }
+
+    #[test]
+    fn a_dollar_gets_nine_times_the_calls_of_three_unless_the_request_orders_or_sorts() {
+        let settings = [1.0, 3.0].map(|usd| TargetSettings {
+            price: Some(TargetPrice { input_usd_per_mtok: usd, output_usd_per_mtok: usd }),
+            ..TargetSettings::new(format!("usd-{usd}"), "small", "http://127.0.0.1:9/v1")
+        });
+        let targets =
+            Targets::new(&settings, &HealthSettings::default(), &["small".to_owned()], &BTreeMap::new(), None, |_| {
+                None
+            });
+        let (targets, now) = (targets.expect("valid"), Instant::now());
+        let [one, _] = firsts(&targets, &Wish::default(), now)[..] else { panic!("two") };
+        // Three standard deviations: 3 · √(10,000 · 0.9 · 0.1).
+        assert!(one.abs_diff(9_000) <= 90, "{one}");
+        for wish in [
+            Wish { order: vec!["somebody".into()], ..Wish::default() },
+            Wish { sort: Some(Sort::Latency), ..Wish::default() },
+        ] {
+            assert!(firsts(&targets, &wish, now)[0].abs_diff(5_000) < 200, "{wish:?}");
+        }
+        assert_eq!(firsts(&targets, &Wish { sort: Some(Sort::Price), ..Wish::default() }, now), [10_000, 0]);
     }
 
     #[test]
