@@ -271,6 +271,18 @@ pub struct TargetSection {
     pub context_length: Option<u32>,
     /// What it asks.
     pub price: Option<PriceSection>,
+    /// Whose it is.
+    pub provider: Option<String>,
+    /// Whether its service may collect what it is sent: `allow` or `deny`.
+    pub data_collection: Option<String>,
+    /// Whether its service keeps nothing of what it is sent.
+    #[serde(default)]
+    pub zdr: bool,
+    /// Whether others may be trained on its answers.
+    #[serde(default)]
+    pub distillable_text: bool,
+    /// How its model's weights are kept.
+    pub quantization: Option<String>,
 }
 
 /// `price` of a target, in USD per million tokens.
@@ -653,6 +665,11 @@ impl TargetSection {
             capabilities: self.capabilities,
             context_length: self.context_length,
             price,
+            provider: self.provider,
+            data_collection: self.data_collection,
+            zdr: self.zdr,
+            distillable_text: self.distillable_text,
+            quantization: self.quantization,
             ..TargetSettings::new(name, model, base_url)
         })
     }
@@ -744,6 +761,10 @@ mod tests {
         assert_eq!(
             refusal("[server]\nlisten = \"a\"\nmax_body = 3\n"),
             "configuration `p.toml`, line 3: unknown key `max_body` in [server]; did you mean `max_body_bytes`?"
+        );
+        assert_eq!(
+            refusal("[[targets]]\nquantisation = \"fp8\"\n"),
+            "configuration `p.toml`, line 2: unknown key `quantisation` in [targets]; did you mean `quantization`?"
         );
         assert_eq!(
             refusal("[log]\ncolour = true\n"),

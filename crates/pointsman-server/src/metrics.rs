@@ -2,6 +2,7 @@
 //! request.
 
 pub(crate) mod gen_ai;
+mod pace;
 
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
@@ -15,10 +16,12 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use gen_ai::{Answers, GenAi};
+use pace::Paces;
 
 use crate::routing::plan::REASONS;
 use crate::routing::snapshot::Snapshot;
 use crate::targets::health::{Standing, Turn};
+use crate::targets::quantiles::PaceNow;
 use crate::wire::protocol::Protocol;
 
 /// Bounds for the stages of a decision: 1 µs to 10 ms.
@@ -255,6 +258,7 @@ pub(crate) struct Metrics {
     fallbacks: Family<FallbackLabels, Counter>,
     standings: Family<StandingLabels, Gauge>,
     circuits: Family<CircuitLabels, Counter>,
+    paces: Paces,
     overhead: Histogram,
     spans_lost: Counter,
     budgets: Family<TenantLabel, Gauge<f64, AtomicU64>>,
@@ -311,6 +315,7 @@ impl Metrics {
         registry.register("fallbacks", "Targets asked because another one had failed", fallbacks.clone());
         registry.register("target_state", "1 for how a target stands", standings.clone());
         registry.register("breaker_transitions", "Circuits of targets that opened or closed", circuits.clone());
+        let paces = Paces::new(registry);
         registry.register("overhead_seconds", "Time of a request carried out that no target took", overhead.clone());
         registry.register("panics", "Requests that met a bug", panics.clone());
         registry.register("budget_remaining_usd", "What a tenant may still spend today", budgets.clone());
@@ -345,6 +350,7 @@ impl Metrics {
             fallbacks,
             standings,
             circuits,
+            paces,
             overhead,
             spans_lost,
             budgets,
@@ -453,6 +459,11 @@ impl Metrics {
             let labels = CircuitLabels { target: target.to_owned(), to: turn.as_str() };
             self.circuits.get_or_create_owned(&labels).inc();
         }
+    }
+
+    /// How quick targets were of late.
+    pub(crate) fn paces<'t>(&self, paces: impl Iterator<Item = (&'t str, PaceNow)>) {
+        self.paces.set(paces);
     }
 
     /// A request was carried out; so much of its time was ours.

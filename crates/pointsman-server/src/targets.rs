@@ -5,8 +5,10 @@
 
 pub(crate) mod health;
 mod lots;
+pub(crate) mod quantiles;
 pub(crate) mod settings;
 mod target;
+pub(crate) mod terms;
 pub(crate) mod wish;
 
 use std::cmp::Ordering;
@@ -20,7 +22,7 @@ use crate::wire::protocol::Protocol;
 use health::{Fares, Standing};
 use lots::Lot;
 use settings::{HealthSettings, TargetPrice, TargetSettings};
-pub(crate) use target::Target;
+pub(crate) use target::{Ended, Target};
 use wish::{Sort, Wish};
 
 /// All targets, validated against a router's models.
@@ -130,11 +132,11 @@ impl Targets {
     }
 
     /// The targets of a ranked list of models, each with the tokens expected of the request, in the order in which to try
-    /// them: by rank; within a model those the request wishes first, then the one that answered its session before, those
-    /// that are well, the nearer ones where that matters, and of those the sooner done of two drawn by lot, by the latency of late and the calls on their way
-    /// (peak EWMA). What is known to be down comes
-    /// last of all, for trying it beats refusing. Whom the request may not reach is not among them. `chance` gives numbers
-    /// in `[0, 1)`.
+    /// them: by rank, unless the request sorts across the models; within a model those the request names first, then those
+    /// as quick as it prefers, the one that answered its session before, those it wishes first, those that are well, the
+    /// nearer ones where that matters, and of those the sooner done of two drawn by lot, by the latency of late and the calls
+    /// on their way (peak EWMA). What is known to be down comes last of all, for trying it beats refusing. Whom the request may
+    /// not reach is not among them. `chance` gives numbers in `[0, 1)`.
     pub(crate) fn in_order(
         &self,
         ranked: &[(usize, f32)],
@@ -216,10 +218,12 @@ struct Place {
     rank: usize,
     /// Among those that the request names first.
     named: usize,
+    /// Whether it is slower than the request prefers.
+    misses: bool,
     /// Whether it answered the session before.
     is_seat: bool,
-    /// By what the request sorts; 0 where it does not.
-    wished: f64,
+    /// By what the request sorts, and by what where that is the same; 0 where it does not.
+    wished: [f64; 2],
     standing: Standing,
     /// How far the request has to go, where that matters.
     far: f64,
@@ -230,16 +234,18 @@ struct Place {
 
 impl Place {
     fn of(target: &Target, rank: usize, wish: &Wish, now: Instant) -> Self {
-        let Fares { standing, failed_share, share, latency_ms } = target.fares(now);
+        let Fares { standing, failed_share, share, latency_ms, tokens_per_second, misses } = target.fares(wish, now);
         let is_left_to_lot = wish.sort.is_none() && wish.order.is_empty();
         Self {
-            rank,
-            named: wish.order.iter().position(|name| *name == target.name).unwrap_or(wish.order.len()),
+            rank: if wish.is_across { 0 } else { rank },
+            named: wish.order.iter().position(|name| target.goes_by(name)).unwrap_or(wish.order.len()),
+            misses,
             is_seat: wish.seat.as_deref() == Some(&target.name),
             wished: match wish.sort {
-                None => 0.0,
-                Some(Sort::Price) => target.price_sum(),
-                Some(Sort::Latency) => latency_ms,
+                None => [0.0; 2],
+                Some(Sort::Price) => [target.price_sum(), 0.0],
+                Some(Sort::Latency) => [latency_ms, 0.0],
+                Some(Sort::Throughput) => [-tokens_per_second, latency_ms],
             },
             standing,
             far: target.far(wish),
@@ -256,12 +262,14 @@ impl Place {
 
     /// All but the lot.
     fn compare(&self, other: &Self) -> Ordering {
-        let key = |place: &Self| (place.standing == Standing::Down, place.rank, place.named);
+        let key = |place: &Self| (place.standing == Standing::Down, place.rank, place.named, place.misses);
         let seat = |place: &Self| !(place.is_seat && place.standing == Standing::Well);
+        let wished = |at: usize| self.wished[at].total_cmp(&other.wished[at]);
         key(self)
             .cmp(&key(other))
             .then(seat(self).cmp(&seat(other)))
-            .then(self.wished.total_cmp(&other.wished))
+            .then(wished(0))
+            .then(wished(1))
             .then(self.standing.cmp(&other.standing))
             .then(self.far.total_cmp(&other.far))
     }
@@ -310,7 +318,7 @@ mod tests {
     fn of_two_the_sooner_done_is_first_and_the_slowest_never() {
         let (targets, now) = (targets(4), Instant::now());
         for (target, milliseconds) in targets.iter().zip([10, 20, 30, 40]) {
-            target.took(Duration::from_millis(milliseconds), now);
+            target.answered(Duration::from_millis(milliseconds), now);
         }
         let counts = firsts(&targets, &Wish::default(), now);
         // Pairs of four: the best is in half of them, the next is the better one in a third, then a sixth.

@@ -79,6 +79,11 @@ const SECTIONS: [(&str, &[&str]); 13] = [
             "capabilities",
             "context_length",
             "price",
+            "provider",
+            "data_collection",
+            "zdr",
+            "distillable_text",
+            "quantization",
         ],
     ),
 ];

@@ -12,7 +12,6 @@ use crate::error::{Error, UpstreamOutcome};
 use crate::live::{Current, Live};
 use crate::routing::retries::{ROUNDS, wait};
 use crate::targets::Target;
-use crate::targets::health::Report;
 use crate::targets::wish::Wish;
 use crate::traces::{Attempt, Trace};
 use crate::upstream::objection::objection;
@@ -40,6 +39,8 @@ pub(super) struct Carrier<'r> {
 pub(super) struct Carried<'r> {
     pub(super) target: &'r Target,
     pub(super) answer: Answer,
+    /// When it was asked.
+    pub(super) asked: Instant,
     /// Targets that were asked.
     pub(super) attempts: usize,
     /// Of the call, where traces are on.
@@ -53,8 +54,12 @@ struct Asked {
     by: Deadlines,
 }
 
-/// What a target said, with the span of the call.
-type Heard = (Answer, Option<Attempt>);
+/// What a target said, when it was asked, and the span of the call.
+struct Heard {
+    answer: Answer,
+    asked: Instant,
+    span: Option<Attempt>,
+}
 
 /// A call that came to nothing.
 #[derive(Clone, Copy)]
@@ -188,9 +193,9 @@ impl<'r> Carrier<'r> {
             };
             let before = failed.len();
             match answer {
-                Ok((target, (answer, span), aside)) => {
+                Ok((target, Heard { answer, asked, span }, aside)) => {
                     let failure = self.objection(&answer);
-                    let carried = Carried { target, answer, span, attempts: before + 1 + aside };
+                    let carried = Carried { target, answer, asked, span, attempts: before + 1 + aside };
                     let Some(failure) = failure else { return ControlFlow::Break(Some(carried)) };
                     failed.push(Lost::new(target, failure));
                     objected.get_or_insert(carried);
@@ -274,24 +279,23 @@ impl<'r> Carrier<'r> {
             by,
         };
         let answer = upstream::call(target, call).await;
-        if answer.is_ok() {
-            target.took(begun.elapsed(), Instant::now());
-        }
-        let (report, outcome) = match &answer {
-            Ok(Answer::Whole { .. }) => (Some(Report::Answered), "answered"),
+        let turn = match &answer {
+            Ok(Answer::Whole { .. }) => target.answered(begun.elapsed(), Instant::now()),
             // Whether a stream was an answer is known at its end: one that is always cut must open the circuit.
-            Ok(Answer::Stream(_)) => (None, "answered"),
-            Err(failure) => (Some(failure.report()), failure.as_str()),
+            Ok(Answer::Stream(_)) => {
+                target.began(begun.elapsed(), Instant::now());
+                None
+            }
+            Err(failure) => target.report(failure.report(), Instant::now()),
         };
-        if let Some(report) = report {
-            self.live.metrics.circuit(&target.name, target.report(report, Instant::now()));
-        }
+        self.live.metrics.circuit(&target.name, turn);
+        let outcome = answer.as_ref().map_or_else(|failure| failure.as_str(), |_| "answered");
         self.live.metrics.attempt(&target.name, outcome);
         if let Err(failure) = &answer {
             tracing::warn!(target_name = target.name, ?failure, "a target failed");
         }
         let span = span.and_then(|span| span.heard(&answer));
-        answer.map(|answer| (answer, span))
+        answer.map(|answer| Heard { answer, asked: begun, span })
     }
 }
 

@@ -9,6 +9,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use axum::body::Bytes;
 use axum::extract::Request;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
@@ -22,12 +23,13 @@ use super::route::LONGEST_INLINE;
 use crate::error::Error;
 use crate::live::{Current, Live};
 use crate::net::{body, stream};
-use crate::targets::Target;
+use crate::targets::{Ended, Target};
 use crate::upstream::Answer;
 use crate::wire::forward::Forward;
 use crate::wire::headers::{
     ATTEMPTS, CONFIG_VERSION, COST_USD, DECISION_ID, Hints, REASON, ROUTER_VERSION, ROUTING_US, SELECTED_MODEL, TARGET,
 };
+use crate::wire::metadata::Metadata;
 use crate::wire::protocol::Protocol;
 
 /// Carries a request out in the protocol that it came in.
@@ -48,6 +50,7 @@ pub(super) async fn forwarded(live: Arc<Live>, request: Request, protocol: Proto
         task.await.unwrap_or(Err(Error::Panicked))?
     };
     let forward = Forward::new(&bytes)?;
+    chosen.wish.streams = forward.streams;
     let decision_id = HeaderValue::try_from(&chosen.decision_id).expect("an identifier is ASCII");
     let headers = forward.headers(&hints.client.0, &decision_id, protocol);
     let (ranked, wish) = (&chosen.ranked, &chosen.wish);
@@ -60,8 +63,8 @@ pub(super) async fn forwarded(live: Arc<Live>, request: Request, protocol: Proto
         errand.settle(error.code());
         return Err(error);
     }
-    let asked = Instant::now();
-    let Carried { target, answer, attempts, span } = match carrier.carry_out().await {
+    let sent = Instant::now();
+    let Carried { target, answer, asked, attempts, span } = match carrier.carry_out().await {
         Ok(carried) => carried,
         Err(error) => {
             errand.settle(error.code());
@@ -91,19 +94,17 @@ pub(super) async fn forwarded(live: Arc<Live>, request: Request, protocol: Proto
     match answer {
         Answer::Whole { status, body } => {
             errand.saw(&body);
+            if status.is_success() {
+                let ended = Ended { time: answered - asked, tokens: errand.output_tokens(), was_stream: false };
+                target.ended(ended, answered);
+            }
             if let Some(cost) = errand.cost_header() {
                 headers.insert(COST_USD, cost);
             }
-            let body = match metadata {
-                None => body,
-                Some(mut metadata) => {
-                    metadata.cost_usd = errand.cost_usd();
-                    metadata.within(&body).into()
-                }
-            };
+            let body = with(metadata, &errand, body);
             errand.settle(if status.is_success() { "answered" } else { "refused" });
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            live.metrics.overhead((asked - started) + answered.elapsed());
+            live.metrics.overhead((sent - started) + answered.elapsed());
             Ok((status, headers, body).into_response())
         }
         Answer::Stream(begun) => {
@@ -116,6 +117,7 @@ pub(super) async fn forwarded(live: Arc<Live>, request: Request, protocol: Proto
                 current: Arc::clone(&current),
                 live: Arc::clone(&live),
                 position: target.position,
+                asked,
                 protocol,
                 // The other protocols' clients know every event there is.
                 metadata: metadata.filter(|_| protocol == Protocol::Chat),
@@ -124,10 +126,17 @@ pub(super) async fn forwarded(live: Arc<Live>, request: Request, protocol: Proto
                 _in_flight: in_flight,
             };
             tokio::spawn(relay.run(begun, sink));
-            live.metrics.overhead((asked - started) + answered.elapsed());
+            live.metrics.overhead((sent - started) + answered.elapsed());
             Ok((StatusCode::OK, headers, body).into_response())
         }
     }
+}
+
+/// A whole answer with what it is to say of itself, where the request asks for that.
+fn with(metadata: Option<Box<Metadata>>, errand: &Errand, body: Bytes) -> Bytes {
+    let Some(mut metadata) = metadata else { return body };
+    metadata.cost_usd = errand.cost_usd();
+    metadata.within(&body).into()
 }
 
 /// What the headers say of a choice and of who answered.

@@ -227,6 +227,11 @@ impl Errand {
         }
     }
 
+    /// How many tokens the answer had, where the target counts them.
+    pub(super) fn output_tokens(&self) -> Option<u32> {
+        self.outcome.output_tokens
+    }
+
     /// What it cost, where that is known.
     pub(super) fn cost_usd(&self) -> Option<f64> {
         self.outcome.cost_usd

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::record::Errand;
 use crate::live::{Current, InFlight, Live};
 use crate::net::stream;
+use crate::targets::Ended;
 use crate::targets::health::Report;
 use crate::upstream::sse::{Event, Says};
 use crate::upstream::{Failure, Stream};
@@ -24,6 +25,8 @@ pub(super) struct Relay {
     pub(super) current: Arc<Current>,
     /// The target's position.
     pub(super) position: usize,
+    /// When it was asked.
+    pub(super) asked: Instant,
     pub(super) protocol: Protocol,
     /// What a chunk before the end says, where the request asks for that.
     pub(super) metadata: Option<Box<Metadata>>,
@@ -44,7 +47,7 @@ enum End {
 
 impl Relay {
     pub(super) async fn run(self, stream: Stream, mut sink: stream::Sink) {
-        let Self { live, current, position, protocol, metadata, idle, until, mut errand, _in_flight } = self;
+        let Self { live, current, position, asked, protocol, metadata, idle, until, mut errand, _in_flight } = self;
         let target = current.targets.get(position);
         let _busy = target.begin();
         let Stream { begun, mut rest, .. } = stream;
@@ -102,12 +105,15 @@ impl Relay {
                 break End::Told;
             }
         };
-        let report = match end {
-            End::Well => Report::Answered,
-            End::Told => Report::Failed,
-            End::Broken(failure) => failure.report(),
+        let now = Instant::now();
+        let turn = match end {
+            End::Well => {
+                target.ended(Ended { time: now - asked, tokens: errand.output_tokens(), was_stream: true }, now)
+            }
+            End::Told => target.report(Report::Failed, now),
+            End::Broken(failure) => target.report(failure.report(), now),
         };
-        live.metrics.circuit(&target.name, target.report(report, Instant::now()));
+        live.metrics.circuit(&target.name, turn);
         if let End::Broken(failure) = end {
             errand.broke(failure);
         }

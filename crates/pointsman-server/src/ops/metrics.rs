@@ -25,5 +25,6 @@ pub(crate) async fn metrics(State(live): State<Arc<Live>>) -> Response {
     live.metrics.budgets(current.tenants.left(now_us()));
     let now = Instant::now();
     live.metrics.standings(current.targets.iter().map(|target| (target.name.as_str(), target.standing(now))));
+    live.metrics.paces(current.targets.iter().map(|target| (target.name.as_str(), target.pace(now))));
     ([(CONTENT_TYPE, OPENMETRICS)], live.metrics.text()).into_response()
 }

@@ -19,6 +19,7 @@ use utoipa::ToSchema;
 use crate::error::Error;
 use crate::live::Live;
 use crate::state::now_us;
+use crate::targets::quantiles::PaceNow;
 use crate::wire::refusal::Refusal;
 
 /// The page; it has no part that comes from elsewhere.
@@ -35,7 +36,7 @@ static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
     HeaderValue::try_from(policy).expect("visible ASCII is a valid header value")
 });
 
-/// Of how far back a target's times are told, and of how many requests at most.
+/// Of how far back a target's answers are counted, and of how many requests at most.
 const TIMED_US: i64 = 5 * 60 * 1_000_000;
 const MOST_TIMED: u32 = 2_000;
 
@@ -90,15 +91,34 @@ pub(crate) struct TargetStatus {
     answered: usize,
     /// Of those, cut short.
     cut: usize,
-    /// Milliseconds to the end of an answer.
+    /// Milliseconds from a call to the end of its answer, in the last five minutes; so are all that follow, to within 5 %, be
+    /// there state or not.
     #[schema(required)]
     p50_ms: Option<f64>,
+    /// Milliseconds to the end of an answer.
+    #[schema(required)]
+    p90_ms: Option<f64>,
     /// Milliseconds to the end of an answer.
     #[schema(required)]
     p99_ms: Option<f64>,
     /// Milliseconds to the first content of a stream.
     #[schema(required)]
     first_token_p50_ms: Option<f64>,
+    /// Milliseconds to the first content of a stream.
+    #[schema(required)]
+    first_token_p90_ms: Option<f64>,
+    /// Milliseconds to the first content of a stream.
+    #[schema(required)]
+    first_token_p99_ms: Option<f64>,
+    /// Tokens per second, from a call to the end of its answer, that half of the answers had at least.
+    #[schema(required)]
+    tokens_per_second_p50: Option<f64>,
+    /// Tokens per second that nine of ten answers had at least.
+    #[schema(required)]
+    tokens_per_second_p90: Option<f64>,
+    /// Tokens per second that 99 of 100 answers had at least.
+    #[schema(required)]
+    tokens_per_second_p99: Option<f64>,
 }
 
 /// The page.
@@ -145,8 +165,7 @@ pub(crate) async fn status(State(live): State<Arc<Live>>) -> Result<Response, Er
     let now = Instant::now();
     let targets = current.targets.iter().map(|target| {
         let of = || timings.iter().filter(|timing| timing.target == target.name);
-        let whole: Vec<f64> =
-            of().filter(|timing| timing.outcome == "answered").map(|timing| timing.latency_ms).collect();
+        let PaceNow { first, whole, speed } = target.pace(now);
         TargetStatus {
             name: target.name.clone(),
             model: target.model.to_string(),
@@ -154,9 +173,15 @@ pub(crate) async fn status(State(live): State<Arc<Live>>) -> Result<Response, Er
             in_flight: target.in_flight(),
             answered: of().count(),
             cut: of().filter(|timing| timing.outcome == "cut").count(),
-            p50_ms: quantile(whole.clone(), 0.5),
-            p99_ms: quantile(whole, 0.99),
-            first_token_p50_ms: quantile(of().filter_map(|timing| timing.first_token_ms).collect(), 0.5),
+            p50_ms: whole[0],
+            p90_ms: whole[1],
+            p99_ms: whole[2],
+            first_token_p50_ms: first[0],
+            first_token_p90_ms: first[1],
+            first_token_p99_ms: first[2],
+            tokens_per_second_p50: speed[0],
+            tokens_per_second_p90: speed[1],
+            tokens_per_second_p99: speed[2],
         }
     });
     let targets = targets.collect();
@@ -178,12 +203,4 @@ pub(crate) async fn status(State(live): State<Arc<Live>>) -> Result<Response, Er
         recent,
     };
     Ok(Json(status).into_response())
-}
-
-/// The value that a share of all does not exceed.
-fn quantile(mut values: Vec<f64>, share: f64) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a place within the list")]
-    let place = (values.len().max(1) as f64 * share).ceil() as usize;
-    values.get(place.max(1) - 1).copied()
 }

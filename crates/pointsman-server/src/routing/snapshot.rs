@@ -216,12 +216,13 @@ impl Snapshot {
         })
     }
 
-    /// What a name stands for, and how targets are sorted where it ends in `:floor` (the cheapest first) or `:nitro` (the quickest).
+    /// What a name stands for, and how targets are sorted where it ends in `:floor` (the cheapest first) or `:nitro` (the most
+    /// tokens per second).
     fn sorted(&self, name: &str) -> Result<((&str, Stands), Option<Sort>), Error> {
         match self.stands_for(name) {
             Ok(stands) => Ok((stands, None)),
             Err(error) => {
-                let endings = [(":floor", Sort::Price), (":nitro", Sort::Latency)];
+                let endings = [(":floor", Sort::Price), (":nitro", Sort::Throughput)];
                 let ending = endings.iter().find_map(|(ending, sort)| Some((name.strip_suffix(ending)?, *sort)));
                 let Some((name, sort)) = ending else { return Err(error) };
                 Ok((self.stands_for(name).map_err(|_| error)?, Some(sort)))

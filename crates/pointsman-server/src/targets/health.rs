@@ -3,6 +3,8 @@
 
 use std::time::{Duration, Instant};
 
+use super::quantiles::Pace;
+
 /// Failures in a row that open the circuit. Few: there is mostly somebody else to ask, and a target that is well closes it
 /// again with one answer.
 const FAILURES: u32 = 3;
@@ -90,6 +92,10 @@ pub(crate) struct Fares {
     pub(crate) share: f64,
     /// Milliseconds to an answer of late.
     pub(crate) latency_ms: f64,
+    /// Tokens per second of late, where the request sorts by that; else 0.
+    pub(crate) tokens_per_second: f64,
+    /// Whether it is slower than the request prefers.
+    pub(crate) misses: bool,
 }
 
 /// Milliseconds to an answer of late: at once as high as the slowest, and falling by and by, with its answers and with
@@ -139,7 +145,7 @@ struct Calls {
 }
 
 /// What is remembered of a target.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Health {
     /// Failures since the last answer.
     failures: u32,
@@ -155,6 +161,7 @@ pub(crate) struct Health {
     /// When a call or a question last came to something.
     pub(super) heard: Option<Instant>,
     pub(super) latency: Latency,
+    pub(super) pace: Pace,
 }
 
 impl Health {

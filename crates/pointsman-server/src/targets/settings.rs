@@ -34,6 +34,17 @@ pub struct TargetSettings {
     pub context_length: Option<u32>,
     /// What it asks, where that is not what the router's catalogue says of the model.
     pub price: Option<TargetPrice>,
+    /// Whose it is, such as `openai` or `deepinfra/turbo`; requests name it so too. Default: not said.
+    pub provider: Option<String>,
+    /// Whether its service may collect what it is sent: `allow` or `deny`. Default: it may.
+    pub data_collection: Option<String>,
+    /// Whether its service keeps nothing of what it is sent. Default: no.
+    pub zdr: bool,
+    /// Whether others may be trained on its answers. Default: no.
+    pub distillable_text: bool,
+    /// How its model's weights are kept: `int4`, `int8`, `fp4`, `fp6`, `fp8`, `fp16`, `bf16`, `fp32`, `unknown`. Default:
+    /// unknown.
+    pub quantization: Option<String>,
 }
 
 impl TargetSettings {
@@ -54,6 +65,11 @@ impl TargetSettings {
             capabilities: None,
             context_length: None,
             price: None,
+            provider: None,
+            data_collection: None,
+            zdr: false,
+            distillable_text: false,
+            quantization: None,
         }
     }
 }

@@ -10,8 +10,10 @@ use axum::http::{HeaderName, HeaderValue, Uri};
 use pointsman::Capabilities;
 
 use super::health::{Fares, Health, Report, Standing, Turn};
+use super::quantiles::PaceNow;
 use super::settings::{TargetPrice, TargetSettings, Timeouts};
-use super::wish::{Wish, barred};
+use super::terms::Terms;
+use super::wish::{MaxPrice, Sort, Wish, barred};
 use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::metrics::gen_ai::Answers;
@@ -50,6 +52,7 @@ pub(crate) struct Target {
     capabilities: Option<Capabilities>,
     pub(super) context_length: Option<u32>,
     pub(crate) price: Option<TargetPrice>,
+    terms: Terms,
     /// Where its answers are counted, by protocol.
     answers: [OnceLock<Answers>; Protocol::ALL.len()],
     life: Arc<Life>,
@@ -174,9 +177,11 @@ impl Target {
         if settings.capabilities.is_some() {
             capabilities.get_or_insert_default();
         }
+        let terms = Terms::new(settings)?;
         let own = own_trust(settings, &scheme)?;
         let life = Life::of(before, settings, own.as_ref().unwrap_or(trust), reach);
         Ok(Self {
+            terms,
             region: settings.region.clone(),
             distances: distances(settings, regions),
             capabilities,
@@ -235,8 +240,8 @@ impl Target {
     /// What keeps a request of so many tokens from this target.
     pub(super) fn barred(&self, wish: &Wish, tokens: f32) -> Option<&'static str> {
         let above = |price: f64, most: Option<f64>| most.is_some_and(|most| price > most);
-        let most = wish.max_price;
-        let is_limited = most.input_usd_per_mtok.is_some() || most.output_usd_per_mtok.is_some();
+        let most = &wish.max_price;
+        let is_limited = *most != MaxPrice::default();
         let is_dear = match self.price {
             Some(price) => {
                 above(price.input_usd_per_mtok, most.input_usd_per_mtok)
@@ -256,21 +261,30 @@ impl Target {
             .is_some_and(|region| region.policy == RegionPolicy::Require && self.region.as_ref() != Some(&region.name))
         {
             Some(barred::REGION)
-        } else if !wish.only.is_empty() && !wish.only.contains(&self.name) {
+        } else if !wish.only.is_empty() && !wish.only.iter().any(|name| self.goes_by(name)) {
             Some(barred::ONLY)
-        } else if wish.ignore.contains(&self.name) {
+        } else if wish.ignore.iter().any(|name| self.goes_by(name)) {
             Some(barred::IGNORE)
         } else if is_dear {
             Some(barred::MAX_PRICE)
         } else {
-            None
+            self.terms.barred(wish)
         }
     }
 
-    /// How it fares now.
-    pub(super) fn fares(&self, now: Instant) -> Fares {
-        let health = self.health();
+    /// Whether a request that names this means it: by its own name, or by its provider's.
+    pub(super) fn goes_by(&self, name: &str) -> bool {
+        self.name == name || self.terms.are_of(name)
+    }
+
+    /// How it fares now, as far as that matters to a request.
+    pub(super) fn fares(&self, wish: &Wish, now: Instant) -> Fares {
+        let mut health = self.health();
+        let pace = &mut health.pace;
+        let is_sorted = wish.sort == Some(Sort::Throughput);
         Fares {
+            tokens_per_second: if is_sorted { pace.tokens_per_second(now) } else { 0.0 },
+            misses: !wish.preferred.is_none() && pace.misses(&wish.preferred, wish.streams, now),
             standing: health.standing(now),
             failed_share: health.failed_share(now),
             share: health.share(now),
@@ -332,9 +346,31 @@ impl Target {
             || health.standing(now) != Standing::Well
     }
 
-    /// Notes how long an answer took, to its end or to its first content.
-    pub(crate) fn took(&self, time: Duration, now: Instant) {
-        self.health().latency.note(time.as_secs_f64() * 1e3, now);
+    /// How quick it was over the last five minutes.
+    pub(crate) fn pace(&self, now: Instant) -> PaceNow {
+        self.health().pace.at(now)
+    }
+
+    /// Notes that a stream has begun to say something, so long after it was asked for.
+    pub(crate) fn began(&self, time: Duration, now: Instant) {
+        let mut health = self.health();
+        health.latency.note(time.as_secs_f64() * 1e3, now);
+        health.pace.began(time, now);
+    }
+
+    /// Notes an answer that is no stream, or a refusal of the request for its own sake, and how long it took.
+    pub(crate) fn answered(&self, time: Duration, now: Instant) -> Option<Turn> {
+        let mut health = self.health();
+        health.latency.note(time.as_secs_f64() * 1e3, now);
+        health.turned(Report::Answered, now)
+    }
+
+    /// Notes an answer that was read to its good end, so long after it was asked for, and its tokens where they are known. Of
+    /// a stream only then it is known that it was one.
+    pub(crate) fn ended(&self, Ended { time, tokens, was_stream }: Ended, now: Instant) -> Option<Turn> {
+        let mut health = self.health();
+        health.pace.ended(time, tokens, now);
+        if was_stream { health.turned(Report::Answered, now) } else { None }
     }
 
     /// Notes what became of a call; what that did to its circuit, if anything.
@@ -368,6 +404,15 @@ fn own_trust(settings: &TargetSettings, scheme: &Scheme) -> Result<Option<Trust>
         return bad("https:// in base_url", &settings.base_url);
     }
     Trust::authorities(pem).map_or_else(|| bad("certificates in PEM", "others, or none"), |trust| Ok(Some(trust)))
+}
+
+/// A good end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ended {
+    pub(crate) time: Duration,
+    /// Of the answer, by the target's count.
+    pub(crate) tokens: Option<u32>,
+    pub(crate) was_stream: bool,
 }
 
 /// A call on its way.

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use pointsman::Capabilities;
 
+use super::quantiles::Preferred;
+use super::terms::Demands;
 use crate::regions::Region;
 use crate::wire::protocol::Protocol;
 
@@ -14,13 +16,17 @@ pub(crate) enum Sort {
     Price,
     /// The quickest of late first.
     Latency,
+    /// Those of the most tokens per second first; where that is the same or unknown, the quickest.
+    Throughput,
 }
 
-/// Most that a target may ask, in USD per million tokens.
+/// Most that a target may ask, in USD per million tokens. One of unknown price may ask anything.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct MaxPrice {
     pub(crate) input_usd_per_mtok: Option<f64>,
     pub(crate) output_usd_per_mtok: Option<f64>,
+    /// Whether there is a limit on what is charged for a request or an image beside its tokens: a price has no such part.
+    pub(crate) is_of_extras: bool,
 }
 
 /// Everything wanted of targets.
@@ -32,14 +38,22 @@ pub(crate) struct Wish {
     pub(crate) needs: Capabilities,
     /// Where it comes from, and what that means.
     pub(crate) region: Option<Region>,
-    /// Names of targets that go first, in this order.
+    /// Names of targets, or of their providers, that go first, in this order.
     pub(crate) order: Vec<String>,
     /// Name of the target that answered the session before: it goes first within its model while it is well.
     pub(crate) seat: Option<Arc<str>>,
-    /// Names of the only targets; empty for all.
+    /// Names of the only targets or providers; empty for all.
     pub(crate) only: Vec<String>,
     pub(crate) ignore: Vec<String>,
     pub(crate) sort: Option<Sort>,
+    /// Whether the sort goes across the models, not within each.
+    pub(crate) is_across: bool,
+    /// How quick they should be.
+    pub(crate) preferred: Preferred,
+    /// Whether the answer is to be a stream.
+    pub(crate) streams: bool,
+    /// What is demanded of whoever runs them.
+    pub(crate) demands: Demands,
     pub(crate) max_price: MaxPrice,
     /// Whether one target is asked, once.
     pub(crate) is_single: bool,
@@ -54,4 +68,8 @@ pub(crate) mod barred {
     pub(crate) const ONLY: &str = "provider.only";
     pub(crate) const IGNORE: &str = "provider.ignore";
     pub(crate) const MAX_PRICE: &str = "provider.max_price";
+    pub(crate) const DATA_COLLECTION: &str = "provider.data_collection";
+    pub(crate) const ZDR: &str = "provider.zdr";
+    pub(crate) const DISTILLABLE: &str = "provider.enforce_distillable_text";
+    pub(crate) const QUANTIZATIONS: &str = "provider.quantizations";
 }

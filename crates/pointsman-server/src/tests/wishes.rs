@@ -143,14 +143,42 @@ fn wishes_that_make_no_sense_are_refused() {
         (json!({"max_price": {"prompt": -1}}), "provider.max_price.prompt"),
         (json!({"max_price": 1}), "provider.max_price"),
         (json!({"allow_fallbacks": "no"}), "provider.allow_fallbacks"),
+        (json!({"sort": {"by": "beauty"}}), "provider.sort"),
+        (json!({"sort": {"by": "price", "across": "none"}}), "provider.sort"),
+        (json!({"sort": ["price"]}), "provider.sort"),
+        (json!({"max_price": {"request": "cheap"}}), "provider.max_price"),
+        (json!({"max_price": {"image": "1e3"}}), "provider.max_price"),
+        (json!({"max_price": {"audio": -0.5}}), "provider.max_price.audio"),
+        (json!({"max_price": {"tokens": 1}}), "provider.max_price"),
+        (json!({"preferred_max_latency": "soon"}), "provider.preferred_max_latency"),
+        (json!({"preferred_max_latency": -1}), "provider.preferred_max_latency"),
+        (json!({"preferred_max_latency": {"p95": 1}}), "provider.preferred_max_latency"),
+        (json!({"preferred_min_throughput": {"p50": -1}}), "provider.preferred_min_throughput"),
+        (json!({"preferred_min_throughput": [1]}), "provider.preferred_min_throughput"),
+        (json!({"data_collection": "never"}), "provider.data_collection"),
+        (json!({"zdr": "yes"}), "provider.zdr"),
+        (json!({"quantizations": ["fp8", "q4"]}), "provider.quantizations"),
+        (json!({"quantizations": "fp8"}), "provider.quantizations"),
+        (json!({"quantizations": vec!["fp8"; 129]}), "provider.quantizations"),
         (json!({"orders": []}), "provider"),
         (json!({"max_price": []}), "provider.max_price"),
-        (json!([null, null, null, null, null, null, null]), "provider"),
+        (json!([null, null, null, null, null, null, null, null, null, null, null, null, null]), "provider"),
         (json!([]), "provider"),
     ] {
         let (status, code, at) = ask(&server, "", &json!({"provider": provider})).error();
         assert_eq!((status, code.as_str(), at.as_deref()), (400, "invalid_request", Some(param)), "{provider}");
     }
+    let message =
+        |provider: Value| ask(&server, "", &json!({ "provider": provider })).json()["error"]["message"].clone();
+    assert_eq!(
+        message(json!({"sort": "beauty"})),
+        "provider.sort: expected price, latency or throughput, or an object of that as `by` and of `partition`, model or \
+         none, got another word"
+    );
+    assert_eq!(
+        message(json!({"prefered_max_latency": 1})),
+        "provider: expected `preferred_max_latency`, got the unknown key `prefered_max_latency`"
+    );
     assert_eq!(
         ask(&server, "\r\nx-pointsman-region: a b", &json!({})).error().2.as_deref(),
         Some("x-pointsman-region")
