@@ -99,7 +99,9 @@ async fn load(to: SocketAddr, rate: f64, time: Duration) -> Figures {
         match answer {
             Ok((Verdict::Whole, Some(first), gaps)) => {
                 figures.first.record(first.saturating_duration_since(due));
-                gaps.into_iter().for_each(|gap| figures.gaps.record(gap));
+                for gap in gaps {
+                    figures.gaps.record(gap);
+                }
             }
             Ok((verdict, ..)) => figures.wrong.push(format!("{verdict:?}")),
             Err(error) => figures.wrong.push(error),

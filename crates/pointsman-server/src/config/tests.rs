@@ -1,0 +1,167 @@
+//! Configurations that are taken, and those that are not.
+
+use pointsman::Objective;
+
+use super::*;
+use crate::traces::TraceProtocol;
+
+fn refusal(text: &str) -> String {
+    Config::parse(text, Path::new("p.toml")).expect_err("refused").to_string()
+}
+
+#[test]
+fn every_key_is_taken() {
+    let text = r#"
+        [server]
+        listen = "127.0.0.1:1"
+        admin_listen = "off"
+        admin_key_sha256 = ["00"]
+        max_body_bytes = 1
+        max_line_bytes = 2
+        max_messages = 3
+        max_in_flight = 4
+        read_timeout_ms = 5
+        drain_timeout_ms = 6
+        [router]
+        path = "r.safetensors"
+        sha256 = "00"
+        objective = 0.5
+        [log]
+        format = "json"
+        level = "debug"
+        [traces]
+        endpoint = "http://localhost:4318"
+        protocol = "grpc"
+        sample = 0.25
+        service_name = "gate"
+        headers_env = { "x-package" = "CARGO_PKG_NAME" }
+    "#;
+    let config = Config::parse(text, Path::new("p.toml")).expect("every key is known");
+    assert_eq!(config.log.format, Some(LogFormat::Json));
+    let settings = config.into_settings().expect("valid");
+    assert_eq!((settings.listen.as_str(), settings.admin_listen), ("127.0.0.1:1", None));
+    assert_eq!(settings.admin_key_sha256, ["00"]);
+    assert_eq!((settings.max_body_bytes, settings.max_line_bytes), (1, 2));
+    assert_eq!((settings.max_messages, settings.max_in_flight), (3, 4));
+    assert_eq!(settings.read_timeout, Duration::from_millis(5));
+    assert_eq!(settings.drain_timeout, Duration::from_millis(6));
+    assert_eq!(settings.router_sha256.as_deref(), Some("00"));
+    assert_eq!(settings.objective, Objective::Lambda(0.5));
+    let traces = settings.traces.expect("given");
+    assert_eq!((traces.endpoint.as_str(), traces.service_name.as_str()), ("http://localhost:4318", "gate"));
+    assert_eq!((traces.protocol, traces.sample), (Some(TraceProtocol::Grpc), 0.25));
+    assert_eq!(traces.headers["x-package"], "pointsman-server");
+}
+
+#[test]
+fn traces_need_an_address_and_the_headers_that_are_named() {
+    assert!(refusal("[traces]\nsample = 1.0\n").contains("missing field `endpoint`"));
+    assert!(refusal("[traces]\nendpoint = \"http://a\"\nsampel = 1.0\n").contains("line 3: unknown key `sampel`"));
+    let unset =
+        "[router]\npath = \"r\"\n[traces]\nendpoint = \"http://a\"\nheaders_env = { a = \"NOT_SET_ANYWHERE\" }\n";
+    let error = Config::parse(unset, Path::new("p.toml")).and_then(Config::into_settings).expect_err("refused");
+    assert_eq!(
+        error.to_string(),
+        "settings: `traces.headers_env` expected names of environment variables that are set, got NOT_SET_ANYWHERE"
+    );
+}
+
+#[test]
+fn an_unknown_key_is_named_with_its_line_and_the_nearest_known_one() {
+    assert_eq!(
+        refusal("[server]\nlisten = \"a\"\nmax_body = 3\n"),
+        "configuration `p.toml`, line 3: unknown key `max_body` in [server]; did you mean `max_body_bytes`?"
+    );
+    assert_eq!(
+        refusal("[[targets]]\nquantisation = \"fp8\"\n"),
+        "configuration `p.toml`, line 2: unknown key `quantisation` in [targets]; did you mean `quantization`?"
+    );
+    assert_eq!(
+        refusal("[log]\ncolour = true\n"),
+        "configuration `p.toml`, line 2: unknown key `colour` in [log], which takes format, level, prompts"
+    );
+    assert_eq!(
+        refusal("\n[sever]\n"),
+        "configuration `p.toml`, line 2: unknown section `sever`; did you mean `server`?"
+    );
+}
+
+#[test]
+fn sections_that_are_planned_are_refused_as_such() {
+    assert_eq!(
+        refusal("[[experiments]]\nname = \"x\"\n"),
+        "configuration `p.toml`, line 1: section `experiments` is planned and not there yet; remove it to serve decisions"
+    );
+}
+
+#[test]
+fn rules_and_tenants_are_read() {
+    let digest = "0".repeat(64);
+    let text = format!(
+        r#"
+        [router]
+        path = "r"
+        [[policies]]
+        name = "p"
+        when = "hour < 6"
+        allow = ["a*"]
+        deny = ["b"]
+        objective = "cheap"
+        max_cost_usd = 1
+        min_quality = 0.5
+        max_latency_ms = 900
+        region = "eu"
+        split = {{ "small" = 90, "large" = 9.5 }}
+        refuse = "no"
+        [[tenants]]
+        name = "t"
+        keys = [{{ sha256 = "{digest}", expires = "2027-01-31T00:00:00Z" }},
+            {{ sha256 = "1", expires = 2027-01-31T01:00:00+01:00 }}, {{ sha256 = "2" }}]
+        models = ["a*"]
+        objective = 0.5
+        max_in_flight = 4
+        requests_per_minute = 5
+        tokens_per_minute = 6
+        budget_usd_per_day = 7
+        "#
+    );
+    let settings = Config::parse(&text, Path::new("p.toml")).and_then(Config::into_settings).expect("valid");
+    let policy = &settings.policies[0];
+    assert_eq!((policy.max_cost_usd, policy.min_quality, policy.max_latency_ms), (Some(1.0), Some(0.5), Some(900.0)));
+    assert_eq!((policy.region.as_deref(), policy.refuse.as_deref()), (Some("eu"), Some("no")));
+    assert_eq!(policy.split, BTreeMap::from([("large".to_owned(), 9.5), ("small".to_owned(), 90.0)]));
+    let tenant = &settings.tenants[0];
+    let expires: Vec<_> = tenant.keys.iter().map(|key| key.expires.as_deref()).collect();
+    assert_eq!(expires, [Some("2027-01-31T00:00:00Z"), Some("2027-01-31T01:00:00+01:00"), None]);
+    assert_eq!((&tenant.objective, tenant.max_in_flight), (&Some(Objective::Lambda(0.5)), Some(4)));
+    assert!(tenant.key_sha256.is_empty());
+    let refused = |more: &str| refusal(&format!("[[tenants]]\nname = 't'\n{more}"));
+    assert!(refused("keys = [{ sha256 = '1', expire = 1 }]").contains("line 3: unknown field `expire`"));
+    assert!(refused("keys = [{ sha256 = '1', expires = 1 }]").contains("expected a moment in RFC 3339"));
+    assert!(refused("max_inflight = 1").contains("did you mean `max_in_flight`?"));
+    assert!(refusal("[[policies]]\nname = 'p'\nspit = { a = 1 }").contains("did you mean `split`?"));
+    assert!(refusal("[[policies]]\nname = 'p'\nsplit = { a = 'x' }").contains("line 3"));
+}
+
+#[test]
+fn aliases_have_names_of_the_operators_own() {
+    let text = "[router]\npath = \"r\"\n[aliases]\n\"chat-fast\" = \"small\"\nsmart = \"auto:quality\"\n";
+    let settings = Config::parse(text, Path::new("p.toml")).and_then(Config::into_settings).expect("valid");
+    assert_eq!(settings.aliases["chat-fast"], "small");
+    assert!(refusal("[aliases]\na = 1\n").contains("line 2"));
+}
+
+#[test]
+fn a_wrong_value_is_named_with_its_line() {
+    assert_eq!(
+        refusal("[server]\n\nmax_messages = \"many\"\n"),
+        "configuration `p.toml`, line 3: invalid type: string \"many\", expected usize"
+    );
+    assert!(refusal("[router]\nobjective = true\n").contains("line 2: expected quality, balanced, cheap, fast"));
+    assert!(refusal("[server\n").starts_with("configuration `p.toml`, line 1: "));
+}
+
+#[test]
+fn the_path_of_the_router_is_needed() {
+    assert!(matches!(Config::default().into_settings(), Err(Error::NoRouter)));
+}
