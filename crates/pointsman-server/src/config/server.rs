@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::error::Error;
 
-/// `[server]`; for domains and defaults see [`Settings`].
+/// `[server]`; for domains and defaults see [`Settings`](crate::Settings).
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ServerSection {
