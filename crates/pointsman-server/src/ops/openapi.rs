@@ -236,6 +236,9 @@ fn name_models(document: &mut Value, live: &Live) {
     });
     schemas["RouteRequest"]["not"] = json!({ "anyOf": [two_objectives, two_choices] });
     schemas["RouteRequest"]["properties"]["models"]["items"] = json!({ "enum": models });
+    for list in ["order", "only", "ignore"] {
+        schemas["Provider"]["properties"][list]["items"]["maxLength"] = json!(128);
+    }
     for list in ["allow", "deny"] {
         schemas["Options"]["properties"][list]["items"] =
             json!({ "anyOf": [{ "enum": models }, { "type": "string", "pattern": "[*?]", "maxLength": 64 }] });

@@ -31,7 +31,7 @@ const KEYS: [&str; 13] = [
     "require_parameters",
 ];
 
-/// Most names in a list, and most bytes in one.
+/// Most names in a list, and most characters in one.
 const MOST: usize = 128;
 
 /// Milliseconds of a second.
@@ -96,8 +96,8 @@ impl Provider {
             [("provider.order", &self.order), ("provider.only", &self.only), ("provider.ignore", &self.ignore)]
         {
             let names = names.as_deref().unwrap_or_default();
-            if names.len() > MOST || names.iter().any(|name| name.len() > MOST) {
-                return Err(Error::invalid(param, "at most 128 names of at most 128 bytes", "more"));
+            if names.len() > MOST || names.iter().any(|name| name.chars().count() > MOST) {
+                return Err(Error::invalid(param, "at most 128 names of at most 128 characters", "more"));
             }
         }
         if self.quantizations.as_ref().is_some_and(|quantizations| quantizations.len() > MOST) {
