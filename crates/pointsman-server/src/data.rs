@@ -11,6 +11,7 @@ mod models;
 mod record;
 mod relay;
 mod route;
+mod strengths;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -31,6 +32,7 @@ pub(crate) use completions::{__path_chat, __path_embeddings, __path_messages, __
 pub(crate) use feedback::__path_feedback;
 pub(crate) use models::__path_models;
 pub(crate) use route::__path_route;
+pub(crate) use strengths::__path_explain;
 
 /// All endpoints of the data plane, probes and its `OpenAPI` document among them.
 pub(crate) fn endpoints(live: Arc<Live>) -> Router {
@@ -43,6 +45,7 @@ pub(crate) fn endpoints(live: Arc<Live>) -> Router {
         .route("/v1/route/batch", post(batch::batch))
         .route("/v1/feedback", post(feedback::feedback))
         .route("/v1/models", get(models::models))
+        .route("/v1/routers/{version}/explain", get(strengths::explain))
         .route_layer(from_fn_with_state(Arc::clone(&live), admit))
         .route("/health", get(ops::probes::health))
         .route("/ready", get(ops::probes::ready))

@@ -100,6 +100,7 @@ impl Route {
             "/v1/embeddings" => Self::Embeddings,
             "/v1/feedback" => Self::Feedback,
             "/v1/models" => Self::Models,
+            _ if path.starts_with("/v1/routers/") => Self::Models,
             "/health" | "/ready" => Self::Probe,
             "/metrics" | "/openapi.json" => Self::Ops,
             _ if path.starts_with("/admin/") => Self::Ops,

@@ -29,6 +29,7 @@ mod sessions;
 mod shutdown;
 mod splits;
 mod state;
+mod strengths;
 mod tenants;
 mod texts;
 pub(crate) mod tls;

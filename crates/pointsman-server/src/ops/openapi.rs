@@ -32,6 +32,7 @@ use crate::{data::BatchAnswer, data::BatchLine};
         data::batch,
         data::feedback,
         data::models,
+        data::explain,
         probes::health,
         probes::ready,
         data_document
