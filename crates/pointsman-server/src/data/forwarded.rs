@@ -49,7 +49,9 @@ pub(super) async fn forwarded(live: Arc<Live>, request: Request, protocol: Proto
         let task = tokio::task::spawn_blocking(move || choose_or_degrade(&live, &current, &hints, &bytes, protocol));
         task.await.unwrap_or(Err(Error::Panicked))?
     };
-    let forward = Forward::new(&bytes)?;
+    let mut forward = Forward::new(&bytes)?;
+    // Embeddings are never streams, whatever the request says.
+    forward.streams &= protocol != Protocol::Embeddings;
     chosen.wish.streams = forward.streams;
     let decision_id = HeaderValue::try_from(&chosen.decision_id).expect("an identifier is ASCII");
     let headers = forward.headers(&hints.client.0, &decision_id, protocol);

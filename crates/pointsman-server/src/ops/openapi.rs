@@ -160,8 +160,8 @@ fn describe_other_protocols(document: &mut Value) {
             post[part] = chat[part].clone();
         }
         properties["stream"] = json!({ "type": ["boolean", "null"] });
-        post["requestBody"]["content"]["application/json"]["schema"] =
-            json!({ "type": "object", "required": [needed], "properties": properties });
+        post["requestBody"]["content"]["application/json"]["schema"] = json!({ "type": "object", "required": [needed], "properties": properties,
+                "not": { "$ref": "#/components/schemas/RouteRequest/not" } });
     }
 }
 

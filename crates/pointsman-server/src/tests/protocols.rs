@@ -37,6 +37,14 @@ fn error_code(reply: &Reply) -> (u16, String) {
 }
 
 #[test]
+fn embeddings_are_never_streams() {
+    let fake = Fake::new([completion("")]);
+    let server = serving(vec![with("embeddings", fake.target("a", "small"))]);
+    let body = json!({"model": "auto", "input": "x", "stream": true});
+    assert_eq!(post(&server, "/v1/embeddings", &body).status, 200);
+}
+
+#[test]
 fn a_response_is_routed_by_what_it_says() {
     let answer =
         json!({"id": "resp_1", "object": "response", "output": [], "usage": {"input_tokens": 3, "output_tokens": 7}});
