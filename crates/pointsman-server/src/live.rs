@@ -154,6 +154,11 @@ impl Live {
         self.current.load_full()
     }
 
+    /// The same for a look in passing, which must not wait for anything.
+    pub(crate) fn peek(&self) -> arc_swap::Guard<Arc<Current>> {
+        self.current.load()
+    }
+
     /// How the last reload ended.
     pub(crate) fn last_reload(&self) -> Arc<LastReload> {
         self.last_reload.load_full()

@@ -63,7 +63,7 @@ impl Guarded {
         if let Some(trace) = &trace {
             request.extensions_mut().insert(trace.clone());
         }
-        if let Some(peer) = self.peer.filter(|_| live.current().regions.looks_at_addresses()) {
+        if let Some(peer) = self.peer.filter(|_| live.peek().regions.looks_at_addresses()) {
             request.extensions_mut().insert(Peer(peer));
         }
         let mut response = if head_length(&request) > LONGEST_HEAD {

@@ -129,7 +129,7 @@ impl Hints {
         }
         let admitted = head.extensions.get::<Admitted>();
         let asked = headers.get(REGION).map(region).transpose()?;
-        let regions = &live.current().regions;
+        let regions = &live.peek().regions;
         let address = head.extensions.get::<Peer>().map(|peer| regions.client(peer.0, headers));
         let own = admitted.map(|admitted| Arc::clone(&admitted.region)).unwrap_or_default();
         let trace = live.traces.as_ref().and_then(|_| head.extensions.get::<Trace>().cloned());
