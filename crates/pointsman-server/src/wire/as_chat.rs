@@ -95,7 +95,8 @@ fn of_item(mut item: Value) -> Option<Value> {
         }
         return Some(json!({"role": item["role"], "content": item["content"]}));
     }
-    let output = item["output"].take();
+    // What is no object has no text of its own either; to take by its index would panic.
+    let output = item.get_mut("output").map(Value::take);
     (item["type"] == "function_call_output").then(|| json!({"role": "tool", "content": output}))
 }
 
@@ -105,6 +106,15 @@ mod tests {
 
     fn chat(protocol: Protocol, body: &Value) -> Value {
         serde_json::from_slice(&as_chat(body.to_string().as_bytes(), protocol).expect("valid")).expect("JSON")
+    }
+
+    #[test]
+    fn items_that_are_no_objects_are_passed_over() {
+        let asked = |input: Value| as_chat(json!({"input": input}).to_string().as_bytes(), Protocol::Responses).is_ok();
+        for odd in [json!("Hi"), json!(1), json!(null), json!([["x"]]), json!(true)] {
+            assert!(!asked(json!([odd])), "{odd}");
+            assert!(asked(json!([odd, {"role": "user", "content": "x"}])), "{odd}");
+        }
     }
 
     #[test]
