@@ -20,7 +20,7 @@ const ANSWER: f64 = 3.0 * 1.0 + 2.0 * 2.0;
 async fn start(script: Script) -> (Gateway, Fake) {
     let script = Script { usage: Some(Usage { prompt_tokens: 3, completion_tokens: 2 }), chunks: 2, ..script };
     let fake = Fake::start("only", script).await.expect("a free port");
-    let price = TargetPrice { input_usd_per_mtok: 1e6, output_usd_per_mtok: 2e6 };
+    let price = TargetPrice { input_usd_per_mtok: 1e6, output_usd_per_mtok: 2e6, cached_input_usd_per_mtok: None };
     let keys = vec![pointsman::artifact::identity(b"pm-acme")];
     let tenant = TenantSettings { budget_usd_per_day: Some(BUDGET), ..TenantSettings::new("acme", keys) };
     let mut only = target(&fake);

@@ -38,7 +38,7 @@ mod writer;
 pub use error::Error;
 pub use key::PromptKey;
 pub use read::{Archive, Exported, Judgement, Timing, Told, by_model, spent};
-pub use record::{Decision, Feedback, Outcome};
+pub use record::{Decision, EMBEDDINGS, Feedback, Outcome};
 pub use rusqlite::Connection;
 pub use schema::Place;
 pub use writer::{Ledger, Reply, Settings, WINDOW};

@@ -41,6 +41,9 @@ pub struct Decision {
     pub config_version: u64,
 }
 
+/// The route of a decision about embeddings: nothing is predicted of them, and no evaluation log has them.
+pub const EMBEDDINGS: &str = "/v1/embeddings";
+
 /// What came of a decision that was carried out.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Outcome {

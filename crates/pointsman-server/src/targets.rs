@@ -330,7 +330,11 @@ mod tests {
     #[test]
     fn a_dollar_gets_nine_times_the_calls_of_three_unless_the_request_orders_or_sorts() {
         let settings = [1.0, 3.0].map(|usd| TargetSettings {
-            price: Some(TargetPrice { input_usd_per_mtok: usd, output_usd_per_mtok: usd }),
+            price: Some(TargetPrice {
+                input_usd_per_mtok: usd,
+                output_usd_per_mtok: usd,
+                cached_input_usd_per_mtok: None,
+            }),
             ..TargetSettings::new(format!("usd-{usd}"), "small", "http://127.0.0.1:9/v1")
         });
         let targets =

@@ -13,3 +13,4 @@ pub(crate) mod provider;
 pub(crate) mod query;
 pub(crate) mod refusal;
 mod strings;
+pub(crate) mod usage;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use pointsman_evals::write::{LogRow, LogWriter, TableSchema};
 use pointsman_evals::{Content, ContextValue, ReadOptions, prompts, resolve_paths};
-use pointsman_ledger::{Archive, Exported, PromptKey};
+use pointsman_ledger::{Archive, EMBEDDINGS, Exported, PromptKey};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -126,6 +126,9 @@ impl Done {
     /// A decision as a row, where it has a score.
     fn row(&mut self, exported: Exported, known: &HashMap<String, Content>) -> anyhow::Result<Option<LogRow>> {
         let Exported { decision, outcome, scores } = exported;
+        if decision.route == EMBEDDINGS {
+            return Ok(None);
+        }
         self.decisions += 1;
         let Some(score) = scores.get(&self.metric) else {
             self.without_score += 1;

@@ -94,6 +94,8 @@ pub struct PriceSection {
     pub input_usd_per_mtok: f64,
     /// Of an answer.
     pub output_usd_per_mtok: f64,
+    /// Of a request, as far as the target has it in its cache.
+    pub cached_input_usd_per_mtok: Option<f64>,
 }
 
 /// `timeouts` of a target, in milliseconds.
@@ -139,6 +141,7 @@ impl TargetSection {
         let price = self.price.map(|price| TargetPrice {
             input_usd_per_mtok: price.input_usd_per_mtok,
             output_usd_per_mtok: price.output_usd_per_mtok,
+            cached_input_usd_per_mtok: price.cached_input_usd_per_mtok,
         });
         Ok(TargetSettings {
             private_addresses: self.private_addresses,

@@ -53,6 +53,49 @@ fn every_key_is_taken() {
     assert_eq!(traces.headers["x-package"], "pointsman-server");
 }
 
+/// A configuration as a new user would write it down from the documentation: every table, most keys.
+#[test]
+fn a_whole_gateway_is_taken() {
+    let text = r#"
+        [server]
+        listen = "127.0.0.1:8080"
+        admin_listen = "127.0.0.1:8081"
+        [router]
+        path = "router.safetensors"
+        objective = "balanced"
+        [[targets]]
+        name = "openai-eu"
+        model = "gpt-4o-2024-05-13"
+        base_url = "https://api.example.com/v1"
+        upstream_model = "gpt-4o"
+        api_key_env = "CARGO_PKG_NAME"
+        region = "eu"
+        capabilities = ["tools", "vision", "json"]
+        context_length = 128000
+        price = { input_usd_per_mtok = 5.0, output_usd_per_mtok = 15.0, cached_input_usd_per_mtok = 2.5 }
+        timeouts = { connect_ms = 2000, first_token_ms = 20000, idle_ms = 30000, total_ms = 600000 }
+        [aliases]
+        "chat-fast" = "Phi-3-mini-4k-instruct"
+        [[policies]]
+        name = "free-plan"
+        when = 'context.plan == "free"'
+        deny = ["gpt-4*"]
+        objective = "cheap"
+        [[tenants]]
+        name = "acme"
+        key_sha256 = ["4ac6"]
+        models = ["*"]
+        budget_usd_per_day = 50.0
+        requests_per_minute = 600
+        tokens_per_minute = 200000
+    "#;
+    let config = Config::parse(text, Path::new("p.toml")).expect("every key is known");
+    let settings = config.into_settings().expect("valid");
+    let price = settings.targets[0].price.expect("given");
+    assert_eq!(price.cached_input_usd_per_mtok, Some(2.5));
+    assert!((price.cost_usd(1_000_000, 600_000, 100_000) - (2.0 + 1.5 + 1.5)).abs() < 1e-12);
+}
+
 #[test]
 fn traces_need_an_address_and_the_headers_that_are_named() {
     assert!(refusal("[traces]\nsample = 1.0\n").contains("missing field `endpoint`"));

@@ -92,6 +92,7 @@ impl Chosen {
         wish: Wish,
     ) -> Self {
         let decision_id = live.ids.next("dec");
+        record::unpredicted(live, current, hints, query, wish.protocol, (&decision_id, reason, models[0]));
         if let Some(trace) = &hints.trace {
             trace.decided(Decision {
                 id: &decision_id,

@@ -5,17 +5,18 @@ use std::time::{Duration, Instant};
 
 use axum::http::{HeaderMap, HeaderValue};
 use pointsman::{ContextValue, Turn};
-use pointsman_ledger::{Decision, Outcome};
-use serde::Deserialize;
+use pointsman_ledger::{Decision, EMBEDDINGS, Outcome};
 use serde_json::{Value, json};
 
 use super::decide::Made;
 use crate::error::Error;
 use crate::live::{Current, Live};
 use crate::metrics::gen_ai::{Answered, Answers};
+use crate::routing::snapshot::AUTO;
 use crate::state::now_us;
 use crate::tally::Expected;
 use crate::targets::Target;
+use crate::targets::settings::TargetPrice;
 use crate::tenants::OF_TOKENS;
 use crate::tenants::budget::Reservation;
 use crate::tenants::tokens::Held;
@@ -25,6 +26,7 @@ use crate::upstream::sse::Event;
 use crate::wire::headers::Hints;
 use crate::wire::protocol::Protocol;
 use crate::wire::query::Query;
+use crate::wire::usage::Usage;
 
 /// Counts a decision, and records it where there is state; gives what it is expected to cost.
 pub(super) fn decided(live: &Live, current: &Current, hints: &Hints, query: &Query<'_>, made: &Made<'_>) -> Expected {
@@ -69,6 +71,40 @@ pub(super) fn decided(live: &Live, current: &Current, hints: &Hints, query: &Que
     expected
 }
 
+/// The same of one that nothing was predicted for: its identifier, its reason, the position of its model.
+pub(super) fn unpredicted(
+    live: &Live,
+    current: &Current,
+    hints: &Hints,
+    query: &Query<'_>,
+    protocol: Protocol,
+    (id, reason, model_idx): (&str, &'static str, usize),
+) {
+    live.tally.decided();
+    let Some(state) = live.state.as_ref() else { return };
+    let route = if protocol == Protocol::Embeddings { EMBEDDINGS } else { query.model().unwrap_or(AUTO) };
+    let turns = query.turns();
+    let told = turns.iter().map(|turn| (turn.role.as_str(), turn.text));
+    state.ledger.decide(Decision {
+        id: id.to_owned(),
+        at_us: now_us(),
+        tenant: hints.tenant.as_deref().map(str::to_owned),
+        session: query.session_id().or(hints.session_id.as_deref()).map(str::to_owned),
+        prompt_id: query.prompt_id().map_or_else(|| state.ledger.key().id(told), str::to_owned),
+        messages: state.stores_prompts.then(|| messages(&turns)),
+        context: context(&query.context()),
+        route: route.to_owned(),
+        reason: reason.to_owned(),
+        model: current.name(model_idx).to_owned(),
+        propensity: 1.0,
+        quality: None,
+        cost_usd: None,
+        baseline_cost_usd: None,
+        router: current.snapshot.version().to_owned(),
+        config_version: current.snapshot.config_version(),
+    });
+}
+
 fn messages(turns: &[Turn<'_>]) -> String {
     let message = |turn: &Turn<'_>| json!({ "role": turn.role.as_str(), "content": turn.text });
     turns.iter().map(message).collect::<Value>().to_string()
@@ -93,8 +129,12 @@ pub(super) struct Errand {
     started: Instant,
     /// Where the answer is counted.
     counted: Option<Answers>,
-    /// USD per token of input and of output, of the model that answers.
-    price: Option<(f64, f64)>,
+    /// Of the target that answers.
+    price: Option<TargetPrice>,
+    /// As far as it has told.
+    usage: Usage,
+    /// Whether answers are told by tokens at all; those of embeddings are not.
+    has_output: bool,
     expected: Expected,
     outcome: Outcome,
     /// Who pays, and what was put aside.
@@ -115,6 +155,8 @@ impl Errand {
             started,
             counted: None,
             price: None,
+            usage: Usage::default(),
+            has_output: true,
             expected,
             outcome,
             account: None,
@@ -144,7 +186,8 @@ impl Errand {
     /// Notes who answers.
     pub(super) fn answered_by(&mut self, target: &Target, protocol: Protocol, attempts: usize) {
         self.counted = Some(target.answers(&self.live.metrics, protocol).clone());
-        self.price = target.price.map(|price| (price.input_usd_per_mtok * 1e-6, price.output_usd_per_mtok * 1e-6));
+        self.price = target.price;
+        self.has_output = protocol != Protocol::Embeddings;
         self.outcome.target = Some(target.name.clone());
         self.outcome.model = Some(target.model.to_string());
         self.outcome.attempts = u32::try_from(attempts).unwrap_or(u32::MAX);
@@ -172,41 +215,17 @@ impl Errand {
 
     /// Looks for the target's count of tokens in an answer, or a part of one.
     pub(super) fn saw(&mut self, json: &[u8]) {
-        /// Where it stands in an answer of any protocol, or in an event of one.
-        #[derive(Deserialize)]
-        struct Counted {
-            usage: Option<Usage>,
-            response: Option<Holder>,
-            message: Option<Holder>,
-        }
-        #[derive(Deserialize)]
-        struct Holder {
-            usage: Option<Usage>,
-        }
-        #[derive(Deserialize)]
-        struct Usage {
-            #[serde(alias = "input_tokens")]
-            prompt_tokens: Option<u32>,
-            #[serde(alias = "output_tokens")]
-            completion_tokens: Option<u32>,
-        }
         if let Some(span) = &mut self.span {
             span.saw(json);
         }
-        // Most parts of a stream have none, and are not worth a parser's time.
-        if !json.windows(b"\"usage\"".len()).any(|window| window == b"\"usage\"") {
+        if !self.usage.take(json) {
             return;
         }
-        let Ok(Counted { usage, response, message }) = serde_json::from_slice(json) else { return };
-        let usage = usage.or_else(|| response?.usage).or_else(|| message?.usage);
-        let Some(usage) = usage else { return };
-        let Outcome { input_tokens, output_tokens, cost_usd, .. } = &mut self.outcome;
-        // Some tell the one at the beginning and the other at the end.
-        *input_tokens = usage.prompt_tokens.or(*input_tokens);
-        *output_tokens = usage.completion_tokens.or(*output_tokens);
-        if let (Some(input), Some(output), Some((input_usd, output_usd))) = (*input_tokens, *output_tokens, self.price)
-        {
-            *cost_usd = Some(f64::from(input) * input_usd + f64::from(output) * output_usd);
+        let (input, output) = (self.usage.input(), self.usage.output());
+        (self.outcome.input_tokens, self.outcome.output_tokens) = (input, output);
+        let output = output.or((!self.has_output).then_some(0));
+        if let (Some(input), Some(output), Some(price)) = (input, output, self.price) {
+            self.outcome.cost_usd = Some(price.cost_usd(input, self.usage.cached(), output));
         }
     }
 

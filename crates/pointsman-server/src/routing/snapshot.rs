@@ -258,7 +258,7 @@ impl Snapshot {
     pub(crate) fn price(&self, model_idx: usize) -> Option<TargetPrice> {
         let price = self.catalog.get(self.router().models().get(model_idx)?)?.price?;
         let (input_usd_per_mtok, output_usd_per_mtok) = (price.input_usd_per_mtok, price.output_usd_per_mtok);
-        Some(TargetPrice { input_usd_per_mtok, output_usd_per_mtok })
+        Some(TargetPrice { input_usd_per_mtok, output_usd_per_mtok, cached_input_usd_per_mtok: None })
     }
 
     /// The model that is best on average, by training's means.

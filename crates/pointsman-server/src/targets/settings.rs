@@ -92,6 +92,17 @@ pub struct TargetPrice {
     pub input_usd_per_mtok: f64,
     /// USD per million tokens of an answer.
     pub output_usd_per_mtok: f64,
+    /// USD per million tokens of a request that the target has in its cache. Default: as any other.
+    pub cached_input_usd_per_mtok: Option<f64>,
+}
+
+impl TargetPrice {
+    /// USD of so many tokens, of which so many of the input were cached.
+    pub(crate) fn cost_usd(&self, input: u32, cached: u32, output: u32) -> f64 {
+        let cached_usd = self.cached_input_usd_per_mtok.unwrap_or(self.input_usd_per_mtok);
+        let input_usd = f64::from(input - cached) * self.input_usd_per_mtok + f64::from(cached) * cached_usd;
+        (input_usd + f64::from(output) * self.output_usd_per_mtok) * 1e-6
+    }
 }
 
 /// How long a target may take.

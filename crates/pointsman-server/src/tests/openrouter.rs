@@ -20,7 +20,7 @@ fn ask(server: &Running, body: &Value) -> Reply {
 }
 
 fn price(usd: f64) -> TargetPrice {
-    TargetPrice { input_usd_per_mtok: usd, output_usd_per_mtok: usd }
+    TargetPrice { input_usd_per_mtok: usd, output_usd_per_mtok: usd, cached_input_usd_per_mtok: None }
 }
 
 #[test]

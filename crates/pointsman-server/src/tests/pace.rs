@@ -30,7 +30,7 @@ fn answers(server: &Running, more: &Value) -> String {
 }
 
 fn price(usd: f64) -> TargetPrice {
-    TargetPrice { input_usd_per_mtok: usd, output_usd_per_mtok: usd }
+    TargetPrice { input_usd_per_mtok: usd, output_usd_per_mtok: usd, cached_input_usd_per_mtok: None }
 }
 
 /// A cheap target that takes 300 ms for 30 tokens, a dear one that takes none, and what is known of both of them.

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use super::artifact::Latencies;
 use super::client::{Reply, Running, loopback};
 use super::fake::{Act, Fake, completion};
-use crate::{Settings, TargetSettings, TenantSettings};
+use super::state::{decision_id, settled};
+use crate::{Settings, StateSettings, TargetPrice, TargetSettings, TenantSettings};
 
 fn serving(targets: Vec<TargetSettings>) -> Running {
     Running::with(Latencies::Known, Settings { targets, ..loopback() })
@@ -67,6 +68,52 @@ fn a_response_is_routed_by_what_it_says() {
         "input": [{"role": "user", "content": "Hello"}]});
     assert_eq!(seen.body, expected);
     assert!(other.requests().is_empty(), "one that does not speak the protocol is never asked");
+}
+
+#[test]
+fn what_a_target_has_in_its_cache_costs_what_it_says() {
+    let chat = json!({"model": "m", "choices": [{"message": {"content": "Hi"}}],
+        "usage": {"prompt_tokens": 1000, "completion_tokens": 10, "prompt_tokens_details": {"cached_tokens": 800}}});
+    let response = json!({"object": "response", "output": [],
+        "usage": {"input_tokens": 1000, "output_tokens": 10, "input_tokens_details": {"cached_tokens": 800}}});
+    // Here the input is what was neither read from the cache nor put there.
+    let usage = json!({"input_tokens": 150, "cache_read_input_tokens": 800, "cache_creation_input_tokens": 50, "output_tokens": 10});
+    let message = json!({"type": "message", "content": [], "usage": usage});
+    let embeddings = json!({"object": "list", "data": [], "usage": {"prompt_tokens": 1000, "total_tokens": 1000}});
+    let stream = [
+        event("message_start", json!({"message": {"usage": usage}})),
+        event("content_block_delta", json!({"delta": {"type": "text_delta", "text": "Hi"}})),
+        event("message_delta", json!({"usage": {"output_tokens": 20}})),
+        event("message_stop", json!({})),
+    ];
+    let whole = |answer: &Value| Act::Reply(200, "", "application/json", answer.to_string());
+    // By hand: 200 tokens for 5, 800 for 2.5 and 10 for 15 USD a million, or 800 for 5 where nothing is said of the cache.
+    for (endpoint, path, act, cached_usd, expected) in [
+        ("chat", "/v1/chat/completions", whole(&chat), Some(2.5), 0.003_15),
+        ("chat", "/v1/chat/completions", whole(&chat), None, 0.005_15),
+        ("responses", "/v1/responses", whole(&response), Some(2.5), 0.003_15),
+        ("messages", "/v1/messages", whole(&message), Some(2.5), 0.003_15),
+        ("messages", "/v1/messages", Act::Plain(stream.to_vec()), Some(2.5), 0.003_3),
+        ("embeddings", "/v1/embeddings", whole(&embeddings), None, 0.005),
+    ] {
+        let fake = Fake::new([act]);
+        let price =
+            TargetPrice { input_usd_per_mtok: 5.0, output_usd_per_mtok: 15.0, cached_input_usd_per_mtok: cached_usd };
+        let target = TargetSettings { price: Some(price), ..with(endpoint, fake.target("a", "small")) };
+        let streams = expected == 0.003_3;
+        let state = Some(StateSettings::new(None));
+        let server = Running::with(Latencies::Known, Settings { targets: vec![target], state, ..loopback() });
+        let body = json!({"model": "small", "input": "Hi", "max_tokens": 9, "stream": streams,
+            "messages": [{"role": "user", "content": "Hi"}]});
+        let reply = post(&server, path, &body);
+        assert_eq!(reply.status, 200, "{}", text(&reply));
+        let cost = settled(&server, &decision_id(&reply))["outcome"]["cost_usd"].as_f64().expect("a number");
+        assert!((cost - expected).abs() < 1e-12, "{path} {cached_usd:?}: {cost}, not {expected}");
+        if !streams {
+            let said = reply.header("x-pointsman-cost-usd").map(|cost| cost.parse::<f64>().expect("a number"));
+            assert!(said.is_some_and(|said| (said - expected).abs() < 1e-9), "{said:?}");
+        }
+    }
 }
 
 #[test]

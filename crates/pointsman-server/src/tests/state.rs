@@ -25,7 +25,7 @@ fn judge(server: &Running, head: &str, body: &Value) -> Reply {
     server.send(&format!("POST /v1/feedback HTTP/1.1{head}"), body.to_string().as_bytes())
 }
 
-fn decision_id(reply: &Reply) -> String {
+pub(super) fn decision_id(reply: &Reply) -> String {
     reply.header("x-pointsman-decision-id").expect("a decision").to_owned()
 }
 
@@ -34,7 +34,7 @@ fn told(server: &Running, id: &str) -> Value {
 }
 
 /// What is told of a decision once it is settled: a stream's end reaches the ledger a moment after the client.
-fn settled(server: &Running, id: &str) -> Value {
+pub(super) fn settled(server: &Running, id: &str) -> Value {
     for _ in 0..100 {
         let told = told(server, id);
         if !told["outcome"].is_null() {

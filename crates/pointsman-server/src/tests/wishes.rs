@@ -12,7 +12,7 @@ fn serving(targets: Vec<TargetSettings>) -> Running {
 }
 
 fn price(usd: f64) -> TargetPrice {
-    TargetPrice { input_usd_per_mtok: usd, output_usd_per_mtok: usd }
+    TargetPrice { input_usd_per_mtok: usd, output_usd_per_mtok: usd, cached_input_usd_per_mtok: None }
 }
 
 fn ask(server: &Running, head: &str, more: &Value) -> Reply {
