@@ -34,7 +34,7 @@ impl Gateway {
         let mut stream = TcpStream::connect(&self.address).expect("it listens");
         write!(
             stream,
-            "POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+            "POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         )
         .expect("it reads");

@@ -27,7 +27,7 @@ pub(crate) fn send(address: SocketAddr, headers: &str, body: &Value) -> TcpStrea
     stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout above 0");
     let body = body.to_string();
     let request = format!(
-        "POST /v1/chat/completions HTTP/1.1\r\nhost: gateway\r\nconnection: close\r\n{headers}content-length: {}\r\n\r\n{body}",
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}content-length: {}\r\n\r\n{body}",
         body.len()
     );
     stream.write_all(request.as_bytes()).expect("the gateway reads");
@@ -42,7 +42,7 @@ pub(crate) fn ask(address: SocketAddr, headers: &str, body: &Value) -> Reply {
 /// The value of a sample of `/metrics` of an admin plane; `None` where it is not there.
 pub(crate) fn sample(admin: SocketAddr, name: &str) -> Option<f64> {
     let mut stream = TcpStream::connect(admin).expect("the admin plane listens");
-    let request = "GET /metrics HTTP/1.1\r\nhost: gateway\r\nconnection: close\r\n\r\n";
+    let request = "GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
     stream.write_all(request.as_bytes()).expect("the admin plane reads");
     let metrics = read(stream).body;
     metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())

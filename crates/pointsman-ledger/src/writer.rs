@@ -295,7 +295,7 @@ impl Writer {
         self.swept = Some(Instant::now());
         let Settings { retention_days, most_decisions, .. } = self.settings;
         if let Some(days) = retention_days {
-            let oldest = now_us() - i64::from(days) * DAY_US;
+            let oldest = now_us().saturating_sub(i64::from(days).saturating_mul(DAY_US));
             let delete = "DELETE FROM decision WHERE id IN (SELECT id FROM decision WHERE at_us < ?1 LIMIT ?2)";
             while self.connection.execute(delete, params![oldest, SWEPT]).is_ok_and(|deleted| deleted == SWEPT as usize)
             {

@@ -3,9 +3,10 @@
 //!
 //! Of a key only its SHA-256 is known, as of a tenant's.
 
-use std::net::ToSocketAddrs;
+use std::net::{IpAddr, ToSocketAddrs};
 
 use axum::http::header::{AUTHORIZATION, HOST, ORIGIN};
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Method};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -84,6 +85,18 @@ pub(crate) fn is_cross_site(method: &Method, headers: &HeaderMap) -> bool {
     !authority.zip(text(HOST)).is_some_and(|(authority, host)| authority.eq_ignore_ascii_case(host))
 }
 
+/// Whether a request that needs no key came by a name that others may have given this machine: a page whose own name was made
+/// to stand for the loopback reads and changes what it likes, for its browser takes it for this plane's own. An address, and
+/// `localhost`, nobody can take.
+pub(crate) fn is_by_name(headers: &HeaderMap) -> bool {
+    let Some(host) = headers.get(HOST) else { return false };
+    let Ok(authority) = Authority::try_from(host.as_bytes()) else { return true };
+    let host = authority.host();
+    let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    let is_local = host.eq_ignore_ascii_case("localhost") || host.to_ascii_lowercase().ends_with(".localhost");
+    !is_local && address.parse::<IpAddr>().is_err()
+}
+
 /// Whether only this machine reaches an address. One that cannot be made out is refused where it is to be bound.
 fn is_loopback(address: &str) -> bool {
     address.to_socket_addrs().map_or(true, |mut all| all.all(|address| address.ip().to_canonical().is_loopback()))
@@ -144,6 +157,19 @@ mod tests {
             assert!(one.may_listen(open).is_ok());
         }
         assert!(none.may_listen("nonsense").is_ok(), "binding it says what is wrong");
+    }
+
+    #[test]
+    fn names_that_others_may_give_are_told_apart() {
+        for own in
+            ["localhost", "localhost:8081", "LOCALHOST:1", "a.localhost", "127.0.0.1:8081", "[::1]:8081", "192.0.2.1"]
+        {
+            assert!(!is_by_name(&with(&[(HOST, own)])), "{own}");
+        }
+        for other in ["evil.example:8081", "localhost.evil.example", "127.0.0.1.evil.example", "x", "", "a b", "[::1"] {
+            assert!(is_by_name(&with(&[(HOST, other)])), "{other}");
+        }
+        assert!(!is_by_name(&HeaderMap::new()), "browsers always say it");
     }
 
     #[test]

@@ -22,6 +22,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
+use crate::admins::is_cross_site;
 use crate::error::Error;
 use crate::live::Live;
 use crate::ops;
@@ -60,11 +61,16 @@ async fn admit(State(live): State<Arc<Live>>, mut request: Request, next: Next) 
     let current = live.current();
     // Without tenants nothing is added to what a decision costs.
     if current.tenants.is_empty() {
+        // Who needs no key is not told apart from a page that asks in a browser on this machine.
+        if is_cross_site(request.method(), request.headers()) {
+            return Error::CrossSite.into_response();
+        }
         return next.run(request).await;
     }
     match current.tenants.admit(request.headers(), Instant::now(), now_us) {
         Ok((admitted, place)) => {
             request.extensions_mut().insert(admitted.clone());
+            request.extensions_mut().insert(Arc::clone(&current));
             let mut response = next.run(request).await;
             admitted.mark(response.headers_mut());
             match place {

@@ -126,6 +126,12 @@ pub enum Error {
         /// The form it has; never its content.
         got: Cow<'static, str>,
     },
+    /// A field that some servers would read as `model`.
+    #[error("`{name}` is not `model`, but some servers read it so; write `model`, or leave it out")]
+    AlmostModel {
+        /// The field.
+        name: String,
+    },
     /// One of our own options does not exist.
     #[error(
         "pointsman: unknown key `{key}`{}",
@@ -171,6 +177,11 @@ pub enum Error {
     /// A page from elsewhere asks for a change.
     #[error("origin: a page from elsewhere changes nothing here")]
     CrossSite,
+    /// A plane without keys was asked by a name.
+    #[error(
+        "host: without an admin key this plane is asked by `localhost` or an address, for any page can take another name"
+    )]
+    ByName,
     /// The tenant asked more often than it may.
     #[error("too many requests: the next one is taken in {retry_after} s")]
     RateLimited {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
+use axum::http::Extensions;
 use tokio::sync::{Mutex, Semaphore};
 
 use crate::admins::Admins;
@@ -152,6 +153,12 @@ impl Live {
     /// What this request is answered from; taken once per request.
     pub(crate) fn current(&self) -> Arc<Current> {
         self.current.load_full()
+    }
+
+    /// What a request is answered from: by what it was let in, where that was asked, though a reload may have come while its body
+    /// did.
+    pub(crate) fn of(&self, extensions: &Extensions) -> Arc<Current> {
+        extensions.get::<Arc<Current>>().cloned().unwrap_or_else(|| self.current())
     }
 
     /// The same for a look in passing, which must not wait for anything.

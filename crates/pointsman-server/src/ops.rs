@@ -19,7 +19,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
-use crate::admins::is_cross_site;
+use crate::admins::{is_by_name, is_cross_site};
 use crate::error::Error;
 use crate::live::Live;
 
@@ -53,8 +53,11 @@ pub(crate) fn endpoints(live: Arc<Live>) -> Router {
 /// Lets a request through to the endpoints above if it has a key of theirs. What they answer is of the moment, and
 /// nothing but what it says it is.
 async fn admit(State(live): State<Arc<Live>>, request: Request, next: Next) -> Response {
-    let mut response = if !live.current().admins.admit(request.headers()) {
+    let current = live.current();
+    let mut response = if !current.admins.admit(request.headers()) {
         Error::NotAdmin.into_response()
+    } else if current.admins.is_empty() && is_by_name(request.headers()) {
+        Error::ByName.into_response()
     } else if is_cross_site(request.method(), request.headers()) {
         Error::CrossSite.into_response()
     } else {

@@ -89,7 +89,7 @@ impl TenantSettings {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Tenant {
     name: Arc<str>,
     /// The router's models that it may not use.
@@ -105,10 +105,15 @@ struct Tenant {
     budget: Option<Budget>,
 }
 
+/// Tenants that were left out and are remembered.
+const MOST_GONE: usize = 10_000;
+
 /// All tenants, validated against a router's models.
 #[derive(Debug, Default)]
 pub(crate) struct Tenants {
     all: Vec<Tenant>,
+    /// Those that were left out of the configuration: where they come back, they have spent what they have spent.
+    gone: Vec<Tenant>,
     keys: Keys,
 }
 
@@ -144,6 +149,10 @@ impl Tenants {
         now_us: i64,
     ) -> Result<Self, Error> {
         let mut tenants = Self::default();
+        if let Some(before) = before {
+            let is_gone = |tenant: &&Tenant| !settings.iter().any(|setting| *setting.name == *tenant.name);
+            tenants.gone = before.all.iter().chain(&before.gone).filter(is_gone).take(MOST_GONE).cloned().collect();
+        }
         for setting in settings {
             let bad = |field, expected, got: &str| Error::tenant(&setting.name, field, expected, got);
             if setting.name.is_empty() || tenants.all.iter().any(|known| *known.name == *setting.name) {
@@ -181,7 +190,8 @@ impl Tenants {
             if let Some(usd) = setting.budget_usd_per_day.filter(|usd| !(*usd > 0.0 && usd.is_finite())) {
                 return Err(bad("budget_usd_per_day", "a number above 0", &usd.to_string()));
             }
-            let account = before.and_then(|before| before.account(&setting.name)).unwrap_or_else(|| {
+            let known = before.and_then(|before| before.ever(&setting.name));
+            let account = known.map(|tenant| Arc::clone(&tenant.account)).unwrap_or_else(|| {
                 let spent_usd = spent.get(&setting.name).copied().unwrap_or_default();
                 Arc::new(Account::new(spent_usd, now_us))
             });
@@ -193,9 +203,7 @@ impl Tenants {
                 denied: models.iter().filter(|model| !may(model)).cloned().collect(),
                 region: Arc::new(TenantRegion { name: setting.region.clone(), policy: setting.region_policy }),
                 objective: setting.objective.clone(),
-                places: before
-                    .and_then(|before| before.named(&setting.name))
-                    .map_or_else(Places::default, |tenant| tenant.places.clone()),
+                places: known.map_or_else(Places::default, |tenant| tenant.places.clone()),
                 max_in_flight: setting.max_in_flight,
                 bucket,
                 tokens,
@@ -208,16 +216,21 @@ impl Tenants {
         self.all.iter().find(|tenant| *tenant.name == *name)
     }
 
+    /// The same, be it that it was left out meanwhile.
+    fn ever(&self, name: &str) -> Option<&Tenant> {
+        self.named(name).or_else(|| self.gone.iter().find(|tenant| *tenant.name == *name))
+    }
+
     /// The bucket of a tenant of this name and limit.
     fn bucket(&self, name: &str, limit: u32) -> Option<Arc<Mutex<Bucket>>> {
-        let bucket = self.named(name)?.bucket.as_ref()?;
+        let bucket = self.ever(name)?.bucket.as_ref()?;
         let same = bucket.lock().unwrap_or_else(PoisonError::into_inner).limit() == limit;
         same.then(|| Arc::clone(bucket))
     }
 
     /// The limit on tokens of a tenant of this name and limit.
     fn tokens(&self, name: &str, limit: u32) -> Option<TokenLimit> {
-        let tokens = self.named(name)?.tokens.as_ref()?;
+        let tokens = self.ever(name)?.tokens.as_ref()?;
         (tokens.per_minute() == limit).then(|| tokens.clone())
     }
 
@@ -235,10 +248,6 @@ impl Tenants {
     pub(crate) fn region(&self, name: &str) -> Arc<TenantRegion> {
         let tenant = self.all.iter().find(|tenant| *tenant.name == *name);
         tenant.map(|tenant| Arc::clone(&tenant.region)).unwrap_or_default()
-    }
-
-    fn account(&self, name: &str) -> Option<Arc<Account>> {
-        Some(Arc::clone(&self.named(name)?.account))
     }
 
     /// Tenants with a budget, and what is left of it today.
@@ -404,6 +413,23 @@ mod tests {
         let second = admit(&more).expect("two at a time now");
         drop((first, second));
         assert!(admit(&load(3, Some(&more))).expect_err("two in a minute").0.starts_with("too many requests"));
+    }
+
+    #[test]
+    fn who_is_left_out_and_comes_back_has_spent_what_it_has_spent() {
+        let acme = TenantSettings { budget_usd_per_day: Some(1.0), ..acme() };
+        let load = |settings: &[TenantSettings], before: Option<&Tenants>| {
+            Tenants::new(settings, &models(), before, &BTreeMap::new(), 0).expect("valid")
+        };
+        let other = TenantSettings { name: "other".into(), key_sha256: vec![digest("pm-2")], ..acme.clone() };
+        let first = load(&[acme.clone(), other.clone()], None);
+        let (admitted, _) = first.admit(&bearing("Bearer pm-acme"), Instant::now(), || 0).expect("let in");
+        admitted.budget.expect("a budget").reserve(0.75, 0).expect("enough").settle(0.75, 0);
+        let without = load(&[other.clone()], Some(&first));
+        assert!(without.admit(&bearing("Bearer pm-acme"), Instant::now(), || 0).is_err());
+        let still = load(&[other], Some(&without));
+        let back = load(&[acme], Some(&still));
+        assert_eq!(back.left(0).collect::<Vec<_>>(), [("acme", 0.25)]);
     }
 
     #[test]

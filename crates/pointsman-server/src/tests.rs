@@ -4,6 +4,7 @@ mod admins;
 mod artifact;
 mod balance;
 mod batches;
+mod blame;
 mod causes;
 mod client;
 mod collector;

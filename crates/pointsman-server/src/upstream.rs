@@ -15,12 +15,14 @@ use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use serde::de::IgnoredAny;
+use serde_json::json;
 use tokio::time::timeout_at;
 
 use crate::routing::causes::Cause;
 use crate::targets::Target;
 use crate::targets::health::Report;
 use crate::wire::protocol::Protocol;
+use objection::objection;
 use sse::{Event, Events};
 
 /// Longest answer that is not a stream, in bytes.
@@ -29,6 +31,9 @@ const LONGEST_ANSWER: usize = 64 << 20;
 /// Most of a stream that is kept back while no content has come: events, and bytes.
 const HELD_EVENTS: usize = 64;
 const HELD_BYTES: usize = 256 << 10;
+
+/// What is understood of `Retry-After`: further ahead nothing is planned, and moments run out.
+const LONGEST_WAIT: Duration = Duration::from_hours(24);
 
 /// The form of a stream.
 const EVENT_STREAM: &str = "text/event-stream";
@@ -49,8 +54,15 @@ pub(crate) struct Stream {
     pub(crate) begun: Vec<Event>,
     /// What comes after.
     pub(crate) rest: Events<Incoming>,
-    /// When it has to have ended.
-    pub(crate) until: Instant,
+    pub(crate) until: Until,
+}
+
+/// When a stream has to have ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Until {
+    pub(crate) at: Instant,
+    /// What it is when it has not.
+    pub(crate) late: Failure,
 }
 
 /// Why a call came to nothing, in words of a closed set.
@@ -62,6 +74,8 @@ pub(crate) enum Failure {
     AddressRefused,
     /// No answer, or none of its parts, in time.
     Timeout,
+    /// None within the time that the client waits, which is shorter.
+    Deadline,
     /// The connection broke.
     Broken,
     /// The answer is not what it should be: its type, its JSON, its length.
@@ -81,6 +95,7 @@ impl Failure {
             Self::Connect => "connect",
             Self::AddressRefused => "address_refused",
             Self::Timeout => "timeout",
+            Self::Deadline => "deadline",
             Self::Broken => "broken",
             Self::Malformed => "malformed",
             Self::Status(401..=403, _) => "key_refused",
@@ -91,14 +106,15 @@ impl Failure {
         }
     }
 
-    /// What it says of the target's health.
-    pub(crate) const fn report(self) -> Report {
-        match self {
+    /// What it says of the target's health; nothing by itself where the client did not wait.
+    pub(crate) const fn report(self) -> Option<Report> {
+        Some(match self {
+            Self::Deadline => return None,
             Self::Status(429, wait) => Report::Busy(wait),
             Self::Status(401..=403, _) => Report::KeyRefused,
             Self::ContextLength | Self::Content => Report::Answered,
             _ => Report::Failed,
-        }
+        })
     }
 
     /// Whether the same target may do better in a moment.
@@ -110,7 +126,7 @@ impl Failure {
     pub(crate) const fn cause(self) -> Cause {
         match self {
             Self::Connect | Self::AddressRefused | Self::Broken => Cause::Connection,
-            Self::Timeout => Cause::Timeout,
+            Self::Timeout | Self::Deadline => Cause::Timeout,
             Self::Status(429, _) => Cause::RateLimit,
             Self::Status(401..=403, _) => Cause::Credentials,
             Self::Status(..) | Self::Malformed => Cause::Server,
@@ -148,37 +164,63 @@ pub(crate) async fn call(target: &Target, call: Call) -> Result<Answer, Failure>
         headers.insert(name, value);
     }
     let now = Instant::now();
-    let total = by.all.min(now + target.timeouts.total);
+    let own = now + target.timeouts.total;
+    let total = Until::first(own, by.all);
     // Of an answer that is no stream everything comes at once, at the end.
-    let first = if streams { total.min(now + target.timeouts.first_token) } else { total };
-    let first = first.min(by.answer);
-    let reply = timeout_at(first.into(), target.client().post(target.uri(protocol.path()), headers, body)).await;
-    let reply = reply.map_err(|_| Failure::Timeout)??;
+    let first = if streams { own.min(now + target.timeouts.first_token) } else { own };
+    let first = Until::first(first, by.answer.min(by.all));
+    let reply = timeout_at(first.at.into(), target.client().post(target.uri(protocol.path()), headers, body)).await;
+    let reply = reply.map_err(|_| first.late)??;
     let status = reply.status();
-    if status == StatusCode::REQUEST_TIMEOUT
-        || status == StatusCode::TOO_MANY_REQUESTS
-        || matches!(status.as_u16(), 401..=403)
-        || !(status.is_success() || status.is_client_error())
-    {
+    if matches!(status.as_u16(), 401 | 402 | 408 | 429) || !(status.is_success() || status.is_client_error()) {
         return Err(Failure::Status(status.as_u16(), wait(reply.headers())));
     }
     if streams && status.is_success() {
-        return match timeout_at(first.into(), begin(reply, protocol, total)).await {
-            Ok(stream) => stream.map(Answer::Stream),
-            Err(_) => Err(Failure::Timeout),
-        };
+        let stream = timeout_at(first.at.into(), begin(reply, protocol, total)).await;
+        return stream.map_err(|_| first.late)?.map(Answer::Stream);
     }
-    match timeout_at(if streams { total } else { first }.into(), whole(reply)).await {
+    let latest = if streams { total } else { first };
+    let whole = timeout_at(latest.at.into(), whole(reply)).await.map_err(|_| latest.late)?;
+    match whole {
         // A response has a field of that name for what it answers itself.
-        Ok(Ok((_, IsError(true)))) if status.is_success() && protocol != Protocol::Responses => Err(Failure::Malformed),
-        Ok(whole) => Ok(Answer::Whole { status, body: whole?.0 }),
-        Err(_) => Err(Failure::Timeout),
+        Ok((_, IsError(true))) if status.is_success() && protocol != Protocol::Responses => Err(Failure::Malformed),
+        // What a key may not do is mostly the key's matter, but some say so of what a request is about.
+        Ok((body, _)) if status == StatusCode::FORBIDDEN && objection(status, &body).is_none() => {
+            Err(Failure::Status(403, None))
+        }
+        Ok((body, _)) => Ok(Answer::Whole { status, body }),
+        Err(_) if status == StatusCode::FORBIDDEN => Err(Failure::Status(403, None)),
+        // What stands before a target says in its own words that it does not take the request.
+        Err(Failure::Malformed) if matches!(status.as_u16(), 400 | 413 | 414 | 422 | 431) => {
+            Ok(Answer::Whole { status, body: refusal(status) })
+        }
+        Err(failure) => Err(failure),
     }
+}
+
+impl Until {
+    /// The earlier of a target's own time and the client's.
+    fn first(own: Instant, clients: Instant) -> Self {
+        if clients < own {
+            Self { at: clients, late: Failure::Deadline }
+        } else {
+            Self { at: own, late: Failure::Timeout }
+        }
+    }
+}
+
+/// For a refusal that is no JSON: the words of whatever stands before a target are not handed on.
+fn refusal(status: StatusCode) -> Bytes {
+    let message = format!("the target does not take the request: {status}");
+    let error =
+        json!({ "message": message, "type": "invalid_request_error", "param": null, "code": "upstream_refused" });
+    json!({ "type": "error", "error": error }).to_string().into()
 }
 
 /// Seconds of `Retry-After`; dates are not understood, and count as nothing.
 fn wait(headers: &HeaderMap) -> Option<Duration> {
-    headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+    let seconds: u64 = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds).min(LONGEST_WAIT))
 }
 
 fn is_of(reply: &Response<Incoming>, form: &str) -> bool {
@@ -214,7 +256,7 @@ async fn whole(reply: Response<Incoming>) -> Result<(Bytes, IsError), Failure> {
 }
 
 /// A stream up to its first content: until then another target can take its place and nobody notices.
-async fn begin(reply: Response<Incoming>, protocol: Protocol, until: Instant) -> Result<Stream, Failure> {
+async fn begin(reply: Response<Incoming>, protocol: Protocol, until: Until) -> Result<Stream, Failure> {
     if !is_of(&reply, EVENT_STREAM) {
         return Err(Failure::Malformed);
     }

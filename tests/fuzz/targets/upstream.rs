@@ -69,7 +69,7 @@ impl Service {
     pub(crate) fn ask(&self, path: &str, body: &[u8]) -> (String, Vec<u8>) {
         let mut stream = TcpStream::connect(self.address).expect("the service accepts");
         // Of the version before chunks, so that the body ends with the connection.
-        let head = format!("POST {path} HTTP/1.0\r\nhost: x\r\ncontent-length: {}\r\n\r\n", body.len());
+        let head = format!("POST {path} HTTP/1.0\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n", body.len());
         stream.write_all(&[head.as_bytes(), body].concat()).expect("the service reads");
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).expect("the service answers");

@@ -98,10 +98,11 @@ pub(crate) enum BatchAnswer {
 pub(crate) async fn batch(State(live): State<Arc<Live>>, request: Request) -> Result<Response, Error> {
     let in_flight = live.enter()?;
     let (head, body) = request.into_parts();
-    let mut hints = Hints { has_session: false, ..Hints::new(head, &live)? };
+    let current = live.of(&head.extensions);
+    let mut hints = Hints { has_session: false, ..Hints::new(head, &live, &current)? };
     // The span is of all lines and waits for the last one; no line's decision stands in it.
     let trace = hints.trace.take();
-    let batch = Arc::new(Batch { hints, current: live.current(), live, _in_flight: in_flight, _trace: trace });
+    let batch = Arc::new(Batch { hints, current, live, _in_flight: in_flight, _trace: trace });
     let limits = batch.live.limits;
     let lines = Lines::new(body, limits.max_line_bytes, limits.read_timeout);
     let (jobs, results) = mpsc::channel(PIECES_AHEAD);

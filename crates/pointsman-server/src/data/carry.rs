@@ -170,6 +170,10 @@ impl<'r> Carrier<'r> {
             if !self.may_ask(target, failed) {
                 continue;
             }
+            // Who has no time left is asked nothing.
+            if !failed.is_empty() && Instant::now() >= deadline {
+                break;
+            }
             if let Some(Lost { target: from, failure, .. }) = failed.last()
                 && !std::ptr::eq(*from, target)
             {
@@ -227,7 +231,7 @@ impl<'r> Carrier<'r> {
         before.is_none_or(|lost| lost.is_due(Instant::now()) && self.live.retries.take())
     }
 
-    /// Asks a target, and where that has not answered after a while, the next one too; whoever answers first counts, and
+    /// Asks a target, and where that has not answered after a while, the next one too; the first answer that is no refusal counts, and
     /// the other call is given up. The second call is of the retries' budget. Gives who answered, and how many calls were
     /// given up or had failed beside it.
     async fn ask_hedged(
@@ -238,28 +242,43 @@ impl<'r> Carrier<'r> {
         failed: &Failed<'r>,
         call: Asked,
     ) -> Result<(&'r Target, Heard, usize), Failed<'r>> {
+        let begun = Instant::now();
         let mut asked = pin!(self.ask(first, call));
+        let lost = |target, failure| Lost::new(target, failure);
         if let Ok(answer) = timeout(after, &mut asked).await {
-            return answer.map(|answer| (first, answer, 0)).map_err(|failure| vec![Lost::new(first, failure)]);
+            return answer.map(|answer| (first, answer, 0)).map_err(|failure| vec![lost(first, failure)]);
         }
-        let is_new = |target: &&'r Target| !failed.iter().any(|lost| std::ptr::eq(lost.target, *target));
-        let second = order.as_slice().first().copied().filter(is_new).filter(|_| self.live.retries.take());
+        let may_do = |target: &&'r Target| {
+            failed.iter().all(|lost| !std::ptr::eq(lost.target, *target) && lost.is_no_matter_to(target))
+        };
+        let second = order.as_slice().first().copied().filter(may_do).filter(|_| self.live.retries.take());
         let Some(second) = second else {
-            return asked.await.map(|answer| (first, answer, 0)).map_err(|failure| vec![Lost::new(first, failure)]);
+            return asked.await.map(|answer| (first, answer, 0)).map_err(|failure| vec![lost(first, failure)]);
         };
         order.next();
         self.live.metrics.hedge();
+        let begun = [begun, Instant::now()];
         let mut hedged = pin!(self.ask(second, Asked { number: call.number + 1, ..call }));
-        let (target, answer, other) = tokio::select! {
-            answer = &mut asked => (first, answer, second),
-            answer = &mut hedged => (second, answer, first),
+        let (at, answer) = tokio::select! {
+            answer = &mut asked => (0, answer),
+            answer = &mut hedged => (1, answer),
         };
-        let failure = match answer {
-            Ok(answer) => return Ok((target, answer, 1)),
-            Err(failure) => Lost::new(target, failure),
+        let (targets, other) = ([first, second], 1 - at);
+        let told = |at: usize, answer: Result<Heard, Failure>| {
+            answer.map(|answer| (targets[at], answer, 1)).map_err(|failure| vec![lost(targets[at], failure)])
         };
-        let last = if std::ptr::eq(target, first) { hedged.await } else { asked.await };
-        last.map(|answer| (other, answer, 1)).map_err(|last| vec![failure, Lost::new(other, last)])
+        if is_good(&answer) {
+            let now = Instant::now();
+            targets[other].outrun(now - begun[other], now);
+            return told(at, answer);
+        }
+        // One that refuses is quick, and what it has against the request the other one may not have.
+        let last = if at == 0 { hedged.await } else { asked.await };
+        match (answer, last) {
+            (answer @ Ok(_), last) if !is_good(&last) => told(at, answer),
+            (Err(failure), Err(last)) => Err(vec![lost(targets[at], failure), lost(targets[other], last)]),
+            (_, last) => told(other, last),
+        }
     }
 
     async fn ask(&self, target: &Target, Asked { number, by }: Asked) -> Result<Heard, Failure> {
@@ -286,7 +305,7 @@ impl<'r> Carrier<'r> {
                 target.began(begun.elapsed(), Instant::now());
                 None
             }
-            Err(failure) => target.report(failure.report(), Instant::now()),
+            Err(failure) => target.lost(*failure, begun.elapsed(), self.forward.streams, Instant::now()),
         };
         self.live.metrics.circuit(&target.name, turn);
         let outcome = answer.as_ref().map_or_else(|failure| failure.as_str(), |_| "answered");
@@ -299,6 +318,15 @@ impl<'r> Carrier<'r> {
     }
 }
 
+/// Whether a call came to an answer, and not to a refusal.
+fn is_good(answer: &Result<Heard, Failure>) -> bool {
+    match answer {
+        Ok(Heard { answer: Answer::Whole { status, .. }, .. }) => status.is_success(),
+        Ok(_) => true,
+        Err(_) => false,
+    }
+}
+
 /// What failures come to.
 fn failure(failed: &[Lost<'_>]) -> Error {
     let all = |is: fn(&Failure) -> bool| failed.iter().all(|lost| is(&lost.failure));
@@ -306,7 +334,7 @@ fn failure(failed: &[Lost<'_>]) -> Error {
         UpstreamOutcome::RateLimited
     } else if all(|failure| matches!(failure, Failure::Status(401..=403, _))) {
         UpstreamOutcome::CredentialsExhausted
-    } else if all(|failure| matches!(failure, Failure::Timeout | Failure::Status(408 | 504, _))) {
+    } else if all(|failure| matches!(failure, Failure::Timeout | Failure::Deadline | Failure::Status(408 | 504, _))) {
         UpstreamOutcome::TimedOut
     } else {
         UpstreamOutcome::Failed

@@ -112,7 +112,8 @@ pub(crate) struct Answer {
 pub(crate) async fn feedback(State(live): State<Arc<Live>>, request: Request) -> Result<Response, Error> {
     let _in_flight = live.enter()?;
     let (head, body) = request.into_parts();
-    let hints = Hints::new(head, &live)?;
+    let current = live.of(&head.extensions);
+    let hints = Hints::new(head, &live, &current)?;
     let bytes = body::read(body, live.limits.max_body_bytes, live.limits.read_timeout).await?;
     let Some(state) = &live.state else { return Err(Error::NoState) };
     let given = read(&bytes)?;

@@ -36,17 +36,20 @@ use crate::wire::protocol::Protocol;
 pub(super) async fn forwarded(live: Arc<Live>, request: Request, protocol: Protocol) -> Result<Response, Error> {
     let in_flight = live.enter()?;
     let (head, body) = request.into_parts();
-    let hints = Hints::new(head, &live)?;
+    let current = live.of(&head.extensions);
+    let hints = Hints::new(head, &live, &current)?;
     let bytes = body::read(body, live.limits.max_body_bytes, live.limits.read_timeout).await?;
     let started = Instant::now();
-    let current = live.current();
     let hints = Arc::new(hints);
-    let mut chosen = if bytes.len() <= LONGEST_INLINE {
-        choose_or_degrade(&live, &current, &hints, &bytes, protocol)?
+    let (mut chosen, in_flight) = if bytes.len() <= LONGEST_INLINE {
+        (choose_or_degrade(&live, &current, &hints, &bytes, protocol)?, in_flight)
     } else {
         let (live, current, hints, bytes) =
             (Arc::clone(&live), Arc::clone(&current), Arc::clone(&hints), bytes.clone());
-        let task = tokio::task::spawn_blocking(move || choose_or_degrade(&live, &current, &hints, &bytes, protocol));
+        // The work holds the place, be it that the client leaves meanwhile.
+        let task = tokio::task::spawn_blocking(move || {
+            Ok((choose_or_degrade(&live, &current, &hints, &bytes, protocol)?, in_flight))
+        });
         task.await.unwrap_or(Err(Error::Panicked))?
     };
     let mut forward = Forward::new(&bytes)?;

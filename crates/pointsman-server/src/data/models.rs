@@ -22,7 +22,7 @@ use crate::wire::refusal::Refusal;
     )
 )]
 pub(crate) async fn models(State(live): State<Arc<Live>>, request: Request) -> Response {
-    let current = live.current();
+    let current = live.of(request.extensions());
     let mut data = current.snapshot.list();
     data.extend(current.targets.others().iter().map(|name| Model::other(name)));
     for model in &mut data {

@@ -26,7 +26,7 @@ use crate::upstream::sse::Event;
 use crate::wire::headers::Hints;
 use crate::wire::protocol::Protocol;
 use crate::wire::query::Query;
-use crate::wire::usage::Usage;
+use crate::wire::usage::{Usage, said, tokens_of};
 
 /// Counts a decision, and records it where there is state; gives what it is expected to cost.
 pub(super) fn decided(live: &Live, current: &Current, hints: &Hints, query: &Query<'_>, made: &Made<'_>) -> Expected {
@@ -135,6 +135,9 @@ pub(super) struct Errand {
     usage: Usage,
     /// Whether answers are told by tokens at all; those of embeddings are not.
     has_output: bool,
+    /// Where somebody pays, for those who do not count: tokens that the request is expected to have, and bytes of the answer.
+    input_tokens: f32,
+    said: usize,
     expected: Expected,
     outcome: Outcome,
     /// Who pays, and what was put aside.
@@ -157,6 +160,8 @@ impl Errand {
             price: None,
             usage: Usage::default(),
             has_output: true,
+            input_tokens: 0.0,
+            said: 0,
             expected,
             outcome,
             account: None,
@@ -175,6 +180,7 @@ impl Errand {
             reason = "what is too large becomes the largest"
         )]
         let held = hints.tokens.as_ref().map(|limit| limit.take(tokens.ceil() as u32, Instant::now()));
+        self.input_tokens = tokens;
         self.held = held.transpose().inspect_err(|_| live.metrics.rate_limited(tenant))?;
         let usd = self.expected.cost_usd.unwrap_or_default();
         let reserved = hints.budget.as_ref().map(|budget| budget.reserve(usd, now_us()));
@@ -217,6 +223,9 @@ impl Errand {
     pub(super) fn saw(&mut self, json: &[u8]) {
         if let Some(span) = &mut self.span {
             span.saw(json);
+        }
+        if self.account.is_some() {
+            self.said += said(json);
         }
         if !self.usage.take(json) {
             return;
@@ -271,6 +280,18 @@ impl Errand {
         self.report();
     }
 
+    /// Tokens of the request and of the answer, as counted or else about.
+    fn tokens(&self) -> (u32, u32) {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "what is too large becomes the largest"
+        )]
+        let input = self.usage.input().unwrap_or(self.input_tokens.ceil() as u32);
+        let output = self.usage.output().unwrap_or_else(|| if self.has_output { tokens_of(self.said) } else { 0 });
+        (input, output)
+    }
+
     fn report(&mut self) {
         self.is_settled = true;
         if self.outcome.outcome == "answered" {
@@ -288,19 +309,20 @@ impl Errand {
             });
         }
         let was_answered = self.outcome.target.is_some() && self.outcome.outcome != "refused";
+        // Who was answered pays, be it that the answer was cut short or that they left in its middle: by the target's count where there
+        // is one, else by what was heard.
+        let (input, output) = self.tokens();
         if let Some(held) = self.held.take()
             && was_answered
         {
-            let Outcome { input_tokens, output_tokens, .. } = self.outcome;
-            let counted = input_tokens.map(|input| input.saturating_add(output_tokens.unwrap_or_default()));
-            held.settle(counted, Instant::now());
+            held.settle(input.saturating_add(output), Instant::now());
         }
-        // Who was answered pays, be it that the answer was cut short or that they left in its middle; by the target's count where
-        // there is one.
         if let Some((tenant, reserved)) = self.account.take()
             && was_answered
         {
-            let usd = self.outcome.cost_usd.or(self.expected.cost_usd).unwrap_or_default();
+            let cost = |price: TargetPrice| price.cost_usd(input, self.usage.cached().min(input), output);
+            let usd =
+                self.outcome.cost_usd.or_else(|| self.price.map(cost)).or(self.expected.cost_usd).unwrap_or_default();
             if let Some(reserved) = reserved {
                 reserved.settle(usd, now_us());
             }

@@ -11,7 +11,7 @@ use crate::net::stream;
 use crate::targets::Ended;
 use crate::targets::health::Report;
 use crate::upstream::sse::{Event, Says};
-use crate::upstream::{Failure, Stream};
+use crate::upstream::{Failure, Stream, Until};
 use crate::wire::metadata::Metadata;
 use crate::wire::protocol::Protocol;
 
@@ -32,7 +32,7 @@ pub(super) struct Relay {
     pub(super) metadata: Option<Box<Metadata>>,
     pub(super) idle: Duration,
     /// When all is over.
-    pub(super) until: Instant,
+    pub(super) until: Until,
     pub(super) errand: Errand,
     pub(super) _in_flight: InFlight,
 }
@@ -58,11 +58,11 @@ impl Relay {
             errand.saw_event(&event);
             if done
                 && let Some(chunk) = told(&mut telling, &errand)
-                && !sink.send(chunk).await
+                && !sent(&mut sink, chunk, until).await
             {
                 return;
             }
-            if !sink.send(event.bytes().to_vec()).await {
+            if !sent(&mut sink, event.bytes().to_vec(), until).await {
                 return;
             }
         }
@@ -71,14 +71,19 @@ impl Relay {
             if done {
                 break End::Well;
             }
-            let latest = until.min(Instant::now() + idle);
+            let now = Instant::now();
+            if now >= until.at {
+                break End::Broken(until.late);
+            }
+            let (latest, late) =
+                if now + idle < until.at { (now + idle, Failure::Timeout) } else { (until.at, until.late) };
             let next = tokio::select! {
                 // The client left: nobody needs the rest.
                 () = sink.closed() => return,
                 next = tokio::time::timeout_at(latest.into(), rest.next()) => next,
             };
             let event = match next {
-                Err(_) => break End::Broken(Failure::Timeout),
+                Err(_) => break End::Broken(late),
                 Ok(Err(failure)) => break End::Broken(failure),
                 Ok(Ok(None)) => break End::Broken(Failure::Broken),
                 Ok(Ok(Some(event))) => event,
@@ -94,11 +99,11 @@ impl Relay {
             errand.saw_event(&event);
             if done
                 && let Some(chunk) = told(&mut telling, &errand)
-                && !sink.send(chunk).await
+                && !sent(&mut sink, chunk, until).await
             {
                 return;
             }
-            if !sink.send(event.bytes().to_vec()).await {
+            if !sent(&mut sink, event.bytes().to_vec(), until).await {
                 return;
             }
             if says == Says::Error {
@@ -111,7 +116,8 @@ impl Relay {
                 target.ended(Ended { time: now - asked, tokens: errand.output_tokens(), was_stream: true }, now)
             }
             End::Told => target.report(Report::Failed, now),
-            End::Broken(failure) => target.report(failure.report(), now),
+            // Who had begun to answer is not slow to begin.
+            End::Broken(failure) => failure.report().and_then(|report| target.report(report, now)),
         };
         live.metrics.circuit(&target.name, turn);
         if let End::Broken(failure) = end {
@@ -134,6 +140,11 @@ impl Relay {
             let _ = tokio::time::timeout(LAST_BYTES, rest.next()).await;
         }
     }
+}
+
+/// Hands a piece on; false where the client is gone, or has not read what came before until all has to be over.
+async fn sent(sink: &mut stream::Sink, bytes: Vec<u8>, until: Until) -> bool {
+    tokio::time::timeout_at(until.at.into(), sink.send(bytes)).await.unwrap_or(false)
 }
 
 /// The chunk that is asked for, once: with it a chunk of the stream that it is to be like.

@@ -59,9 +59,9 @@ const ANSWER_BYTES: usize = 2048;
 pub(crate) async fn route(State(live): State<Arc<Live>>, request: Request) -> Result<Response, Error> {
     let in_flight = live.enter()?;
     let (head, body) = request.into_parts();
-    let hints = Hints::new(head, &live)?;
+    let current = live.of(&head.extensions);
+    let hints = Hints::new(head, &live, &current)?;
     let bytes = body::read(body, live.limits.max_body_bytes, live.limits.read_timeout).await?;
-    let current = live.current();
     if bytes.len() <= LONGEST_INLINE {
         return answer(&live, &current, &hints, &bytes);
     }

@@ -92,21 +92,23 @@ pub(crate) async fn explain(
     Path(version): Path<String>,
     request: Request,
 ) -> Result<Response, Error> {
-    let current = live.current();
-    let denied =
-        request.extensions().get::<Admitted>().map(|admitted| Arc::clone(&admitted.denied)).unwrap_or_default();
+    let current = live.of(request.extensions());
+    let denied = request.extensions().get::<Admitted>().map(|admitted| Arc::clone(&admitted.denied));
     let shelf = &current.shelf;
     let is_it = |router: &&Router| version.strip_prefix("sha256:") == Some(router.identity());
     let router = Some(shelf.active()).filter(|router| version == ACTIVE || is_it(router));
     let router = router.or_else(|| shelf.former().find(is_it));
     let router = router.ok_or_else(|| Error::NoRouterVersion { version: version.chars().take(80).collect() })?;
-    Ok(Json(explanation(&current, router, &denied)).into_response())
+    Ok(Json(explanation(&current, router, denied.as_deref())).into_response())
 }
 
-fn explanation<'a>(current: &'a Current, router: &'a Router, denied: &[String]) -> Explanation<'a> {
+fn explanation<'a>(current: &'a Current, router: &'a Router, denied: Option<&[String]>) -> Explanation<'a> {
     let (document, weights) = (router.document(), router.weights());
     let k = document.models.len();
-    let models = || document.models.iter().enumerate().filter(|(_, model)| !denied.contains(model));
+    // What a tenant may use is said of the models of today: of others it does not learn.
+    let todays = current.snapshot.router().models();
+    let may = |model: &String| denied.map_or(true, |denied| !denied.contains(model) && todays.contains(model));
+    let models = || document.models.iter().enumerate().filter(|(_, model)| may(model));
     let targets = |model: &str| {
         let of_it = current.settings.targets.iter().filter(|target| target.model == *model);
         of_it.map(|target| Able { name: &target.name, capabilities: target.capabilities.as_deref() }).collect()

@@ -12,6 +12,7 @@ const FAILURES: u32 = 3;
 /// How long a circuit stays open at first; it doubles while probes fail.
 const OPEN: Duration = Duration::from_secs(5);
 const LONGEST_OPEN: Duration = Duration::from_mins(1);
+const MOST_DOUBLINGS: u32 = 8;
 
 /// How long a target whose key is refused stays out.
 const REFUSED: Duration = Duration::from_mins(1);
@@ -153,6 +154,10 @@ pub(crate) struct Health {
     until: Option<Instant>,
     /// Whether that is because calls failed, and not because of its own word.
     is_broken: bool,
+    /// How often in a row it was found out that it is not back.
+    reopened: u32,
+    /// Whether a call is finding out.
+    is_probed: bool,
     /// Since when it is back.
     back: Option<Instant>,
     /// When the present stretch began; calls of that and of the one before.
@@ -204,6 +209,7 @@ impl Health {
     pub(crate) fn begin(&mut self, now: Instant) {
         if self.until.is_some_and(|until| until <= now) {
             self.until = Some(now + OPEN);
+            self.is_probed = true;
         }
     }
 
@@ -218,15 +224,23 @@ impl Health {
                     self.back = self.is_broken.then_some(now);
                 }
                 (self.failures, self.until, self.is_broken) = (0, None, false);
+                (self.reopened, self.is_probed) = (0, false);
                 self.back = self.back.filter(|back| now.saturating_duration_since(*back) < SLOW_START);
             }
             Report::Failed => {
                 self.count(true, now);
                 self.failures = self.failures.saturating_add(1);
-                if self.failures >= FAILURES {
-                    let doublings = (self.failures - FAILURES).min(8);
-                    self.until = Some(now + (OPEN * 2_u32.pow(doublings)).min(LONGEST_OPEN));
-                    self.is_broken = true;
+                let is_found_out = self.is_probed || self.until.is_some_and(|until| until <= now);
+                if self.is_broken && self.until.is_some() {
+                    // Calls that were on their way when it opened say nothing new: ten that break at once are one fault.
+                    if is_found_out {
+                        self.reopened = (self.reopened + 1).min(MOST_DOUBLINGS);
+                        self.until = Some(now + (OPEN * 2_u32.pow(self.reopened)).min(LONGEST_OPEN));
+                        self.is_probed = false;
+                    }
+                } else if self.failures >= FAILURES {
+                    self.until = self.until.max(Some(now + OPEN));
+                    (self.is_broken, self.reopened, self.is_probed) = (true, 0, false);
                 }
             }
             Report::Busy(wait) => {
@@ -255,6 +269,15 @@ impl Health {
             (true, false) => Some(Turn::Closed),
             _ => None,
         }
+    }
+
+    /// Notes that somebody waited so long in vain, as long as they wanted to. That is its failure where it is known to be quicker, or
+    /// where nothing is known and it was longer than `patience`; otherwise it is theirs. In any case it is at least so slow.
+    pub(super) fn overdue(&mut self, time: Duration, streams: bool, patience: Duration, now: Instant) -> Option<Turn> {
+        self.latency.note(time.as_secs_f64() * 1e3, now);
+        let usual = self.pace.usual(streams, now);
+        let is_overdue = usual.map_or(time >= patience, |usual| time > usual * 2);
+        if is_overdue { self.turned(Report::Failed, now) } else { None }
     }
 
     fn count(&mut self, is_failure: bool, now: Instant) {
@@ -299,6 +322,18 @@ mod tests {
         let turns = [Report::Busy(None), Report::KeyRefused, Report::Answered, Report::Answered]
             .map(|report| health.turned(report, start));
         assert_eq!(turns, [Some(Turn::Opened), None, Some(Turn::Closed), None]);
+    }
+
+    #[test]
+    fn calls_that_break_at_once_are_one_fault() {
+        let (mut health, start) = (Health::default(), Instant::now());
+        (0..20).for_each(|_| health.note(Report::Failed, start));
+        assert_eq!(health.standing(start + OPEN), Standing::Probe, "as after three");
+        health.begin(start + OPEN);
+        health.note(Report::Failed, start + OPEN);
+        (0..20).for_each(|_| health.note(Report::Failed, start + OPEN));
+        assert_eq!(health.standing(start + OPEN * 3 - Duration::from_millis(1)), Standing::Down);
+        assert_eq!(health.standing(start + OPEN * 3), Standing::Probe, "twice as long after one that found out");
     }
 
     #[test]

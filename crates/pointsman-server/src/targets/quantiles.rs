@@ -158,6 +158,12 @@ impl Pace {
         self.speed.quantile(0.5, now).unwrap_or_else(|| if is_unknown(self) { f64::INFINITY } else { 0.0 })
     }
 
+    /// Time within which nine of ten came to their first content, or to their end where they are no streams; `None` where there was none.
+    pub(super) fn usual(&mut self, streams: bool, now: Instant) -> Option<Duration> {
+        let times = if streams { &mut self.first } else { &mut self.whole };
+        times.quantile(0.9, now).map(|ms| Duration::from_secs_f64(ms / 1e3))
+    }
+
     /// All of it at this moment.
     pub(super) fn at(&mut self, now: Instant) -> PaceNow {
         let Self { first, whole, speed } = self;

@@ -19,6 +19,7 @@ use crate::metrics::Metrics;
 use crate::metrics::gen_ai::Answers;
 use crate::regions::{PLACE, RegionPolicy, distance_km, is_place, is_region};
 use crate::routing::sessions::Seat;
+use crate::upstream::Failure;
 use crate::upstream::addresses::{Reach, reach};
 use crate::upstream::client::{Client, Trust};
 use crate::wire::headers::encoded;
@@ -373,6 +374,19 @@ impl Target {
         let mut health = self.health();
         health.pace.ended(time, tokens, now);
         if was_stream { health.turned(Report::Answered, now) } else { None }
+    }
+
+    /// Notes that a call came to nothing after so long; what that did to its circuit, if anything.
+    pub(crate) fn lost(&self, failure: Failure, time: Duration, streams: bool, now: Instant) -> Option<Turn> {
+        match failure.report() {
+            Some(report) => self.report(report, now),
+            None => self.health().overdue(time, streams, self.timeouts.first_token / 4, now),
+        }
+    }
+
+    /// Notes that it had not answered after so long, when another one had.
+    pub(crate) fn outrun(&self, time: Duration, now: Instant) {
+        self.health().latency.note(time.as_secs_f64() * 1e3, now);
     }
 
     /// Notes what became of a call; what that did to its circuit, if anything.

@@ -43,8 +43,11 @@ impl Account {
     fn books<R>(&self, now_us: i64, change: impl FnOnce(&mut Books) -> R) -> R {
         // Nothing is left half changed by a panic.
         let mut books = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if books.day < now_us / DAY_US {
-            (books.day, books.spent_usd) = (now_us / DAY_US, 0.0);
+        // A clock that is set back a little spends no day twice; one that was far ahead would otherwise have spent all days until it
+        // is there again.
+        let today = now_us / DAY_US;
+        if books.day < today || books.day > today + 1 {
+            (books.day, books.spent_usd) = (today, 0.0);
         }
         change(&mut books)
     }
@@ -105,6 +108,14 @@ mod tests {
         assert!((budget.left_usd(0) - 0.9).abs() < 1e-12, "what was reserved is given back, what was spent is not");
         drop(budget.reserve(0.8, 0).expect("enough is left"));
         assert!((budget.left_usd(0) - 0.9).abs() < 1e-12, "a request that failed costs nothing");
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_does_not_keep_a_budget_spent() {
+        let budget = Budget { limit_usd: 1.0, account: Arc::new(Account::new(1.0, 400 * DAY_US)) };
+        assert!(budget.reserve(0.1, 400 * DAY_US).is_err());
+        budget.reserve(0.6, DAY_US).expect("a year earlier it is another day").settle(0.6, DAY_US);
+        assert!((budget.left_usd(0) - 0.4).abs() < 1e-12, "set back over midnight no day is spent twice");
     }
 
     #[test]

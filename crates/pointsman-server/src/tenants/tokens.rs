@@ -46,12 +46,8 @@ impl TokenLimit {
 }
 
 impl Held {
-    /// Notes what the request really was; `None` where nobody counted, and it stays as expected.
-    pub(crate) fn settle(mut self, tokens: Option<u32>, now: Instant) {
-        let Some(tokens) = tokens else {
-            self.tokens = 0;
-            return;
-        };
+    /// Notes what the request really was.
+    pub(crate) fn settle(self, tokens: u32, now: Instant) {
         self.limit.with(|bucket| bucket.owe(tokens, now));
     }
 }
@@ -73,20 +69,19 @@ mod tests {
         let (limit, now) = (TokenLimit::new(100), Instant::now());
         let held = limit.take(10, now).expect("full");
         assert_eq!((held.quota.limit, held.quota.remaining), (100, 90));
-        held.settle(Some(40), now);
+        held.settle(40, now);
         assert_eq!(limit.take(10, now).expect("enough").quota.remaining, 50, "and what was taken is given back");
-        limit.take(10, now).expect("enough").settle(Some(200), now);
+        limit.take(10, now).expect("enough").settle(200, now);
         let error = limit.take(1, now).expect_err("140 too many");
         assert!(matches!(error, Error::RateLimited { retry_after: 85 }), "{error}");
         assert!(limit.take(1, now + Duration::from_secs(85)).is_ok());
     }
 
     #[test]
-    fn what_nobody_counted_stays_as_expected_and_what_failed_costs_nothing() {
+    fn what_failed_costs_nothing() {
         let (limit, now) = (TokenLimit::new(100), Instant::now());
-        limit.take(10, now).expect("full").settle(None, now);
-        drop(limit.take(50, now).expect("enough"));
-        assert_eq!(limit.take(1, now).expect("enough").quota.remaining, 89);
+        drop(limit.take(50, now).expect("full"));
+        limit.take(1, now).expect("full again").settle(1, now);
         assert!(limit.take(1_000, now).is_err(), "one that is larger waits for a full bucket");
         assert!(limit.take(1_000, now + Duration::from_mins(1)).is_ok());
     }

@@ -1,5 +1,7 @@
 //! The admin plane's keys over real sockets.
 
+use std::io::{Read, Write};
+
 use serde_json::json;
 
 use super::artifact::{Latencies, bytes};
@@ -75,8 +77,28 @@ fn a_page_from_elsewhere_changes_nothing() {
         let head = format!("POST /admin/v1/reload HTTP/1.1\r\nauthorization: {BASIC}\r\n{header}");
         assert_eq!(server.tell(&head, "").error(), (403, "cross_site".into(), None));
     }
-    let head = format!("POST /admin/v1/reload HTTP/1.1\r\nauthorization: {BASIC}\r\norigin: http://test");
+    let head = format!("POST /admin/v1/reload HTTP/1.1\r\nauthorization: {BASIC}\r\norigin: http://localhost");
     assert_eq!(server.tell(&head, "").status, 200);
+}
+
+#[test]
+fn a_plane_without_keys_is_no_page_that_took_its_address() {
+    let server = Running::with(Latencies::Known, loopback());
+    for head in ["GET /admin/v1/config", "GET /admin/v1/status", "GET /", "POST /admin/v1/reload", "GET /metrics"] {
+        let mut stream = std::net::TcpStream::connect(server.admin).expect("it listens");
+        let request = format!("{head} HTTP/1.1\r\nhost: evil.example:8081\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).expect("it reads");
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply).expect("it answers");
+        assert!(reply.starts_with("HTTP/1.1 403") && reply.contains("cross_site"), "{head}: {reply}");
+    }
+    // Nor does a page spend money where applications need no key.
+    let body = br#"{"prompt": "hello"}"#;
+    for header in ["sec-fetch-site: cross-site", "origin: http://elsewhere", "origin: null"] {
+        let refused = server.send(&format!("POST /v1/route HTTP/1.1\r\n{header}"), body);
+        assert_eq!(refused.error(), (403, "cross_site".into(), None), "{header}");
+    }
+    assert_eq!(server.send("POST /v1/route HTTP/1.1\r\norigin: http://localhost", body).status, 200);
 }
 
 #[test]

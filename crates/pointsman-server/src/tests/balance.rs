@@ -138,7 +138,7 @@ fn who_says_how_long_it_waits_is_answered_in_time() {
         assert_eq!((reply.status, reply.header("x-pointsman-target")), (200, Some("quick")));
         assert!(took < Duration::from_millis(400), "half of the time is the next one's: {took:?}");
         let fallbacks = server.samples("pointsman_fallbacks_total");
-        assert_eq!(fallbacks, ["pointsman_fallbacks_total{from=\"stuck\",to=\"quick\",cause=\"timeout\"} 1"]);
+        assert_eq!(fallbacks, ["pointsman_fallbacks_total{from=\"stuck\",to=\"quick\",cause=\"deadline\"} 1"]);
         body.as_object_mut().expect("an object").remove("models");
         let (reply, took) = ask(&body);
         assert_eq!((reply.status, reply.error().1.as_str()), (504, "upstream_timeout"));

@@ -10,7 +10,7 @@ use super::artifact::{CODE, Latencies, bytes};
 use super::client::{Reply, Running, loopback};
 use crate::Settings;
 
-const HEAD: &[u8] = b"POST /v1/route/batch HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n";
+const HEAD: &[u8] = b"POST /v1/route/batch HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n";
 
 fn chunk(text: &str) -> Vec<u8> {
     format!("{:x}\r\n{text}\r\n", text.len()).into_bytes()

@@ -177,7 +177,7 @@ impl Running {
 
 /// The bytes of a request.
 pub(super) fn request(head: &str, body: &[u8]) -> Vec<u8> {
-    let head = format!("{head}\r\nhost: test\r\ncontent-length: {}\r\n\r\n", body.len());
+    let head = format!("{head}\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n", body.len());
     [head.as_bytes(), body].concat()
 }
 

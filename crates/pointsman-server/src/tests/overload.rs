@@ -17,7 +17,8 @@ use crate::net::guard::Guarded;
 fn requests_above_the_cap_are_told_to_come_back() {
     let server = Running::with(Latencies::Known, Settings { max_in_flight: 1, ..loopback() });
     let mut slow = server.connect();
-    slow.write_all(b"POST /v1/route HTTP/1.1\r\nhost: test\r\ncontent-length: 19\r\n\r\n{").expect("the server reads");
+    slow.write_all(b"POST /v1/route HTTP/1.1\r\nhost: localhost\r\ncontent-length: 19\r\n\r\n{")
+        .expect("the server reads");
     while server.samples("pointsman_inflight") != ["pointsman_inflight 1"] {
         std::thread::yield_now();
     }

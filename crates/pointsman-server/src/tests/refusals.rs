@@ -124,14 +124,14 @@ fn a_body_of_the_limit_is_taken_and_a_longer_one_is_not() {
     assert_eq!(server.route(&body(5_000_000)).error(), (413, "body_too_large".into(), None));
     // Without an announced length, too.
     let mut stream = server.connect();
-    let head = "POST /v1/route HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n";
+    let head = "POST /v1/route HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n";
     let chunked = format!("{head}800\r\n{}\r\n0\r\n\r\n", "x".repeat(0x800));
     stream.write_all(chunked.as_bytes()).expect("the server reads");
     assert_eq!(Reply::read(&mut stream).error(), (413, "body_too_large".into(), None));
     // An announcement far beyond the limit is not waited for.
     let mut stream = server.connect();
     stream
-        .write_all(b"POST /v1/route HTTP/1.1\r\nhost: test\r\ncontent-length: 999999999999\r\n\r\n")
+        .write_all(b"POST /v1/route HTTP/1.1\r\nhost: localhost\r\ncontent-length: 999999999999\r\n\r\n")
         .expect("the server reads");
     assert_eq!(Reply::read(&mut stream).error(), (413, "body_too_large".into(), None));
 }
@@ -149,7 +149,7 @@ fn a_slow_body_times_out() {
     let server = Running::with(Latencies::Known, Settings { read_timeout: Duration::from_millis(200), ..loopback() });
     let mut stream = server.connect();
     stream
-        .write_all(b"POST /v1/route HTTP/1.1\r\nhost: test\r\ncontent-length: 100\r\n\r\n{\"prompt\"")
+        .write_all(b"POST /v1/route HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n{\"prompt\"")
         .expect("the server reads");
     let reply = Reply::read(&mut stream);
     assert_eq!(reply.error(), (408, "body_timeout".into(), None));
@@ -178,7 +178,9 @@ fn long_headers_are_refused() {
 #[test]
 fn a_client_that_goes_away_harms_nobody() {
     let server = Running::new();
-    for bytes in ["", "GET", "POST /v1/route HTTP/1.1\r\nhost: test\r\ncontent-length: 100\r\n\r\n{", "\x16\x03\x01"] {
+    for bytes in
+        ["", "GET", "POST /v1/route HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n{", "\x16\x03\x01"]
+    {
         server.connect().write_all(bytes.as_bytes()).expect("the server reads");
     }
     assert_eq!(server.get("/health").status, 200);

@@ -17,7 +17,7 @@ fn a_request_in_flight_is_finished() {
     let mut idle = server.connect();
     let mut stream = server.connect();
     stream
-        .write_all(b"POST /v1/route HTTP/1.1\r\nhost: test\r\ncontent-length: 19\r\n\r\n{\"prompt\"")
+        .write_all(b"POST /v1/route HTTP/1.1\r\nhost: localhost\r\ncontent-length: 19\r\n\r\n{\"prompt\"")
         .expect("the server reads");
     // A reply on another connection shows that the server has had time to accept these.
     assert_eq!(server.get("/health").status, 200);
@@ -42,7 +42,7 @@ fn what_is_open_after_the_drain_timeout_is_cut() {
     let server = Running::with(Latencies::Known, settings);
     let mut stream = server.connect();
     stream
-        .write_all(b"POST /v1/route HTTP/1.1\r\nhost: test\r\ncontent-length: 100\r\n\r\n{")
+        .write_all(b"POST /v1/route HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n{")
         .expect("the server reads");
     assert_eq!(server.get("/health").status, 200);
     std::thread::sleep(Duration::from_millis(50));
@@ -55,7 +55,7 @@ fn what_is_open_after_the_drain_timeout_is_cut() {
 fn readiness_ends_at_once_and_the_admin_plane_last() {
     let server = Running::new();
     let mut stream = server.connect();
-    stream.write_all(b"POST /v1/route HTTP/1.1\r\nhost: test\r\ncontent-length: 19\r\n\r\n{").expect("it reads");
+    stream.write_all(b"POST /v1/route HTTP/1.1\r\nhost: localhost\r\ncontent-length: 19\r\n\r\n{").expect("it reads");
     assert_eq!(server.administer("GET", "/ready").status, 200);
     std::thread::sleep(Duration::from_millis(50));
     server.begin_stop();

@@ -56,6 +56,7 @@ pub(super) const fn provider(protocol: Protocol) -> &'static str {
 
 /// A request to an endpoint that exists.
 pub(super) fn server(method: &Method, path: &str) -> SpanBuilder {
+    let path = if path.starts_with("/v1/routers/") { "/v1/routers/{version}/explain" } else { path };
     // Whatever a client calls a method must not become a name of ours.
     let known = matches!(*method, Method::GET | Method::POST | Method::HEAD | Method::OPTIONS | Method::PUT);
     let (name, value) = if known { (method.as_str(), method.as_str()) } else { ("HTTP", "_OTHER") };

@@ -1,8 +1,11 @@
 //! HTTP to one target: connections kept, redirects not followed.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use axum::BoxError;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, Method, Request, Response, Uri};
 use http_body_util::Full;
@@ -15,6 +18,9 @@ use rustls::crypto::ring::default_provider;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
+
+use tokio::time::timeout;
+use tower_service::Service;
 
 use super::Failure;
 use super::addresses::{Reach, Resolver, refused};
@@ -59,7 +65,7 @@ fn builder() -> ConfigBuilder<ClientConfig, WantsVerifier> {
 
 /// A pool of connections; clones share it.
 #[derive(Clone, Debug)]
-pub(crate) struct Client(Pool<HttpsConnector<HttpConnector<Resolver>>, Full<Bytes>>);
+pub(crate) struct Client(Pool<Within<HttpsConnector<HttpConnector<Resolver>>>, Full<Bytes>>);
 
 impl Client {
     /// A pool whose connections may take so long to come about.
@@ -73,8 +79,10 @@ impl Client {
             .https_or_http()
             .enable_http1()
             .wrap_connector(http);
-        let pool =
-            Pool::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).pool_idle_timeout(KEPT).build(connector);
+        let pool = Pool::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(KEPT)
+            .build(Within { connector, limit: connect });
         Self(pool)
     }
 
@@ -100,6 +108,32 @@ impl Client {
         *request.uri_mut() = uri;
         *request.headers_mut() = headers;
         self.0.request(request).await.map_err(|error| failure(&error))
+    }
+}
+
+/// A connector whose connections are ready within so long: name, address and TLS together. Its parts have no limit for all of
+/// them, and a server that takes connections and says nothing would be waited for as long as for an answer.
+#[derive(Clone, Debug)]
+struct Within<C> {
+    connector: C,
+    limit: Duration,
+}
+
+impl<C> Service<Uri> for Within<C>
+where
+    C: Service<Uri, Error: Into<BoxError>, Future: Send + 'static>,
+{
+    type Response = C::Response;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<C::Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.connector.poll_ready(context).map_err(Into::into)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let connection = timeout(self.limit, self.connector.call(uri));
+        Box::pin(async { connection.await?.map_err(Into::into) })
     }
 }
 

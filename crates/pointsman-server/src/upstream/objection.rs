@@ -3,6 +3,7 @@
 
 use axum::http::StatusCode;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::Failure;
@@ -42,6 +43,14 @@ struct Fault {
     kind: Option<Value>,
     message: Option<Value>,
     innererror: Option<Inner>,
+    metadata: Option<Moderation>,
+}
+
+/// What `OpenRouter` says of a request that was flagged, under 403.
+#[derive(Deserialize)]
+struct Moderation {
+    reasons: Option<IgnoredAny>,
+    flagged_input: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -51,19 +60,22 @@ struct Inner {
 
 /// What such an answer objects to; `None` where it is anything else, which is for the client to read.
 pub(crate) fn objection(status: StatusCode, body: &[u8]) -> Option<Failure> {
-    let may_object = matches!(status.as_u16(), 400 | 413 | 422);
-    if !may_object || body.len() > LONGEST {
+    let is_too_long = matches!(status.as_u16(), 413 | 414 | 431);
+    let may_object = is_too_long || matches!(status.as_u16(), 400 | 403 | 422);
+    if !may_object {
         return None;
     }
-    let Refusal { error, bare } = serde_json::from_slice(body).ok()?;
-    let Fault { code, kind, message, innererror } = error.unwrap_or(bare);
+    let told = if body.len() > LONGEST { None } else { serde_json::from_slice(body).ok() };
+    let Some(Refusal { error, bare }) = told else { return is_too_long.then_some(Failure::ContextLength) };
+    let Fault { code, kind, message, innererror, metadata } = error.unwrap_or(bare);
+    let is_flagged = metadata.is_some_and(|told| told.reasons.is_some() || told.flagged_input.is_some());
     let inner = innererror.and_then(|inner| inner.code);
     let names = [&code, &kind, &inner].map(|name| name.as_ref().and_then(Value::as_str).unwrap_or_default());
     let is_one_of = |known: &[&str]| names.iter().any(|name| known.contains(name));
     let message = message.as_ref().and_then(Value::as_str).unwrap_or_default().to_ascii_lowercase();
-    if is_one_of(&CONTENT) {
+    if is_one_of(&CONTENT) || is_flagged {
         Some(Failure::Content)
-    } else if is_one_of(&TOO_LONG) || TOO_LONG_SAID.iter().any(|part| message.contains(part)) {
+    } else if is_too_long || is_one_of(&TOO_LONG) || TOO_LONG_SAID.iter().any(|part| message.contains(part)) {
         Some(Failure::ContextLength)
     } else {
         None
@@ -99,6 +111,27 @@ mod tests {
         ] {
             assert_eq!(objection(StatusCode::BAD_REQUEST, body.as_bytes()), Some(Failure::Content), "{body}");
         }
+    }
+
+    #[test]
+    fn a_flagged_request_is_told_from_a_key_that_may_not() {
+        let flagged = br#"{"error":{"code":403,"message":"Your input was flagged","metadata":{"reasons":["violence"],"flagged_input":"x","provider_name":"p","model_slug":"m"}}}"#;
+        assert_eq!(objection(StatusCode::FORBIDDEN, flagged), Some(Failure::Content));
+        for body in
+            [&br#"{"error":{"code":403,"message":"no access","metadata":{"provider_name":"p"}}}"#[..], b"", b"<html>"]
+        {
+            assert_eq!(objection(StatusCode::FORBIDDEN, body), None);
+        }
+    }
+
+    #[test]
+    fn a_body_that_is_too_large_for_whatever_stands_before_a_target_is_too_long_for_it() {
+        for status in [413, 414, 431].map(|status| StatusCode::from_u16(status).expect("a status")) {
+            for body in [&b"<html>413</html>"[..], b"", br#"{"error":{"message":"too large"}}"#] {
+                assert_eq!(objection(status, body), Some(Failure::ContextLength), "{status}");
+            }
+        }
+        assert_eq!(objection(StatusCode::BAD_REQUEST, b"<html>"), None);
     }
 
     #[test]

@@ -42,6 +42,10 @@ impl<'b> Forward<'b> {
             column: source.column(),
             source,
         })?;
+        // Some servers read names in any letters, and the last one counts: it would be another model than was chosen.
+        if let Some((name, _)) = fields.iter().find(|(name, _)| name != "model" && name.eq_ignore_ascii_case("model")) {
+            return Err(Error::AlmostModel { name: name.to_string() });
+        }
         let streams = match fields.iter().rev().find(|(name, _)| name == "stream").map(|(_, value)| value.get()) {
             None | Some("null" | "false") => false,
             Some("true") => true,

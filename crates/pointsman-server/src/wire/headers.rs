@@ -11,7 +11,7 @@ use pointsman::Objective;
 
 use super::options::{OBJECTIVES, objective_named};
 use crate::error::Error;
-use crate::live::Live;
+use crate::live::{Current, Live};
 use crate::net::guard::Peer;
 use crate::regions::{Region, is_region};
 use crate::tenants::Admitted;
@@ -122,14 +122,14 @@ impl ClientHeaders {
 
 impl Hints {
     /// Reads the headers, and what became of them on the way.
-    pub(crate) fn new(head: Parts, live: &Live) -> Result<Self, Error> {
+    pub(crate) fn new(head: Parts, live: &Live, current: &Current) -> Result<Self, Error> {
         let headers = &head.headers;
         if headers.get_all(CONTENT_ENCODING).iter().any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity")) {
             return Err(Error::UnsupportedEncoding);
         }
         let admitted = head.extensions.get::<Admitted>();
         let asked = headers.get(REGION).map(region).transpose()?;
-        let regions = &live.peek().regions;
+        let regions = &current.regions;
         let address = head.extensions.get::<Peer>().map(|peer| regions.client(peer.0, headers));
         let own = admitted.map(|admitted| Arc::clone(&admitted.region)).unwrap_or_default();
         let trace = live.traces.as_ref().and_then(|_| head.extensions.get::<Trace>().cloned());

@@ -102,6 +102,7 @@ impl Error {
                 invalid(Some(param.as_ref()).filter(|param| *param != "body"), "invalid_request")
             }
             Self::Contradiction { param, .. } => invalid(Some(param), "invalid_request"),
+            Self::AlmostModel { name } => invalid(Some(name), "unknown_key"),
             Self::UnknownOption { key, .. } => invalid(Some(&format!("pointsman.{key}")), "unknown_key"),
             Self::BadMessages(_) => invalid(Some("messages"), "invalid_request"),
             Self::BodyIncomplete(_) => invalid(None, "invalid_request"),
@@ -115,7 +116,7 @@ impl Error {
             }
             Self::Unauthorized | Self::KeyExpired => other(StatusCode::UNAUTHORIZED, "invalid_api_key"),
             Self::NotAdmin => other(StatusCode::UNAUTHORIZED, "invalid_admin_key"),
-            Self::CrossSite => other(StatusCode::FORBIDDEN, "cross_site"),
+            Self::CrossSite | Self::ByName => other(StatusCode::FORBIDDEN, "cross_site"),
             Self::RateLimited { .. } => other(StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded"),
             Self::RegionDenied => Class {
                 param: Some("x-pointsman-region".to_owned()),

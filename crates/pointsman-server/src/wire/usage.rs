@@ -54,15 +54,21 @@ impl Usage {
             return false;
         }
         let Ok(Holder { usage, response, message }) = serde_json::from_slice(json) else { return false };
-        let told = usage.or_else(|| response?.usage).or_else(|| message?.usage);
+        let (has_begun, told) = match usage.or_else(|| response?.usage) {
+            Some(told) => (false, Some(told)),
+            None => (true, message.and_then(|message| message.usage)),
+        };
         let Some(told) = told else { return false };
+        let is_apart = told.prompt_tokens.is_none();
         let details = told.prompt_tokens_details.or(told.input_tokens_details);
         *self = Self {
             input: told.prompt_tokens.or(told.input_tokens).or(self.input),
             cached_within: details.and_then(|details| details.cached_tokens).or(self.cached_within),
-            cached_beside: told.cache_read_input_tokens.or(self.cached_beside),
-            written_beside: told.cache_creation_input_tokens.or(self.written_beside),
-            output: told.completion_tokens.or(told.output_tokens).or(self.output),
+            // Who counts in OpenAI's words has them within, even where they are said in Anthropic's too.
+            cached_beside: told.cache_read_input_tokens.filter(|_| is_apart).or(self.cached_beside),
+            written_beside: told.cache_creation_input_tokens.filter(|_| is_apart).or(self.written_beside),
+            // What a message says of its output when it begins stands for nothing yet.
+            output: told.completion_tokens.or(told.output_tokens).filter(|_| !has_begun).or(self.output),
         };
         true
     }
@@ -83,6 +89,39 @@ impl Usage {
     pub(crate) fn output(&self) -> Option<u32> {
         self.output
     }
+}
+
+/// Keys whose texts are what an answer says, in every protocol, calls of tools and thoughts among them.
+const SAID: [&[u8]; 8] =
+    [b"content", b"text", b"delta", b"arguments", b"partial_json", b"thinking", b"reasoning", b"reasoning_content"];
+
+/// Bytes per token, where nobody counts: of English prose and of code about four.
+const BYTES_PER_TOKEN: usize = 4;
+
+/// About how many tokens so many bytes are.
+pub(crate) fn tokens_of(bytes: usize) -> u32 {
+    u32::try_from(bytes.div_ceil(BYTES_PER_TOKEN)).unwrap_or(u32::MAX)
+}
+
+/// Bytes of what an answer, or a part of one, says, as they are written. Of what is no JSON something or nothing.
+pub(crate) fn said(json: &[u8]) -> usize {
+    let (mut at, mut said, mut counts) = (0, 0, false);
+    while let Some(start) = json[at..].iter().position(|byte| *byte == b'"').map(|offset| at + offset + 1) {
+        let mut end = start;
+        while end < json.len() && json[end] != b'"' {
+            end += 1 + usize::from(json[end] == b'\\');
+        }
+        let end = end.min(json.len());
+        let text = &json[start..end];
+        at = (end + 1).min(json.len());
+        let is_key = json[at..].iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b':');
+        if is_key {
+            counts = SAID.contains(&text);
+        } else if counts {
+            said += text.len();
+        }
+    }
+    said
 }
 
 #[cfg(test)]
@@ -120,6 +159,14 @@ mod tests {
                 ],
                 (Some(9), 5, Some(7)),
             ),
+            // Its end was not seen: nobody knows how long it was.
+            (&[r#"{"message": {"usage": {"input_tokens": 1, "output_tokens": 1}}}"#], (Some(1), 0, None)),
+            (
+                &[
+                    r#"{"usage": {"prompt_tokens": 9, "completion_tokens": 2, "cache_read_input_tokens": 4, "cache_creation_input_tokens": 3, "prompt_tokens_details": {"cached_tokens": 4}}}"#,
+                ],
+                (Some(9), 4, Some(2)),
+            ),
             // Some servers say everything in both ways.
             (
                 &[r#"{"usage": {"prompt_tokens": 9, "input_tokens": 9, "output_tokens": 2, "completion_tokens": 2}}"#],
@@ -139,5 +186,26 @@ mod tests {
         ] {
             assert_eq!(of(parts), expected, "{parts:?}");
         }
+    }
+
+    #[test]
+    fn what_an_answer_says_is_told_from_what_is_around_it() {
+        for (json, expected) in [
+            (r#"{"id": "chatcmpl-1", "choices": [{"delta": {"role": "assistant", "content": "Hello"}}]}"#, 5),
+            (
+                r#"{"choices":[{"message":{"role":"assistant","content":"a\"b\\","tool_calls":[{"function":{"name":"f","arguments":"{}"}}]}}]}"#,
+                8,
+            ),
+            (r#"{"type":"content_block_delta","delta":{"type":"text_delta","text":"Hi there"}}"#, 8),
+            (r#"{"type":"response.output_text.delta","item_id":"msg_1","delta":"Hi"}"#, 2),
+            (r#"{"content": null, "model": "m"}"#, 0),
+            (r#"{"content": "never ends"#, 10),
+            (r#"{"content": "\"#, 1),
+            ("", 0),
+            ("\"", 0),
+        ] {
+            assert_eq!(said(json.as_bytes()), expected, "{json}");
+        }
+        assert_eq!([0, 1, 4, 5].map(tokens_of), [0, 1, 1, 2]);
     }
 }

@@ -1,0 +1,171 @@
+//! Whose fault it is that a call came to nothing: a target's, the client's, the request's. Only the first is held against the
+//! target, and what one client does costs no other.
+
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::artifact::Latencies;
+use super::client::{Reply, Running, loopback};
+use super::fake::{Act, Fake, completion, delta};
+use crate::{Settings, TargetSettings, Timeouts};
+
+fn serving(targets: Vec<TargetSettings>) -> Running {
+    Running::with(Latencies::Known, Settings { targets, ..loopback() })
+}
+
+fn chat(server: &Running, head: &str, body: &Value) -> Reply {
+    server.send(&format!("POST /v1/chat/completions HTTP/1.1{head}"), body.to_string().as_bytes())
+}
+
+fn asking(model: &str, stream: bool) -> Value {
+    json!({"model": model, "messages": [{"role": "user", "content": "Hello"}], "stream": stream})
+}
+
+fn reply(status: u16, form: &'static str, body: &str) -> Act {
+    Act::Reply(status, "", form, body.to_owned())
+}
+
+fn standing(server: &Running) -> Vec<Value> {
+    let status = server.administer("GET", "/admin/v1/status").json();
+    status["targets"].as_array().expect("a list").iter().map(|target| target["standing"].clone()).collect()
+}
+
+#[test]
+fn who_does_not_wait_takes_the_target_from_nobody() {
+    for stream in [false, true] {
+        let answer = if stream { Act::Stream(vec![delta("Hi")]) } else { completion("Hi") };
+        let slow = Fake::new([Act::Late(150, Box::new(answer))]);
+        let server = serving(vec![slow.target("slow", "small")]);
+        for _ in 0..6 {
+            let impatient = chat(&server, "\r\nx-pointsman-timeout-ms: 30", &asking("small", stream));
+            assert_eq!(impatient.error().1, "upstream_timeout");
+        }
+        assert_eq!(standing(&server), ["well"], "stream {stream}");
+        assert_eq!(chat(&server, "", &asking("small", stream)).status, 200);
+        assert_eq!(server.samples("pointsman_breaker_transitions_total"), [""; 0]);
+    }
+}
+
+#[test]
+fn a_target_that_is_known_to_be_quick_and_hangs_is_found_out_by_those_who_do_not_wait_long() {
+    let stuck = Fake::new([completion("Hi"), completion("Hi"), Act::Silence]);
+    let server = serving(vec![stuck.target("stuck", "small")]);
+    for _ in 0..2 {
+        assert_eq!(chat(&server, "", &asking("small", false)).status, 200);
+    }
+    for _ in 0..3 {
+        assert_eq!(chat(&server, "\r\nx-pointsman-timeout-ms: 200", &asking("small", false)).status, 504);
+    }
+    assert_eq!(standing(&server), ["down"]);
+}
+
+#[test]
+fn a_flagged_request_is_the_clients_and_a_key_that_may_not_the_targets() {
+    const FLAGGED: &str =
+        r#"{"error":{"code":403,"message":"flagged","metadata":{"reasons":["violence"],"flagged_input":"x"}}}"#;
+    let strict = Fake::new([reply(403, "application/json", FLAGGED)]);
+    let other = Fake::new([completion("Hi")]);
+    let server = serving(vec![strict.target("strict", "small"), other.target("other", "large")]);
+    let mut body = asking("small", false);
+    body["models"] = json!(["large"]);
+    for _ in 0..4 {
+        let answer = chat(&server, "", &body);
+        assert_eq!((answer.status, String::from_utf8_lossy(&answer.body).as_ref()), (403, FLAGGED));
+    }
+    assert!(other.requests().is_empty(), "`content` is no cause unless the operator says so");
+    assert_eq!(standing(&server)[0], "well");
+
+    strict.acts([reply(403, "application/json", r#"{"error":{"message":"your key may not use this model"}}"#)]);
+    let answer = chat(&server, "", &body);
+    assert_eq!((answer.status, answer.header("x-pointsman-target")), (200, Some("other")));
+    assert_eq!(standing(&server)[0], "down", "a minute, for keys do not change by themselves");
+}
+
+#[test]
+fn what_stands_before_a_target_refuses_a_request_and_not_the_target() {
+    let small = Fake::new([reply(413, "text/html", "<html>secret words of a proxy</html>")]);
+    let other = Fake::new([completion("Hi")]);
+    let server = serving(vec![small.target("small-a", "small"), other.target("large-a", "large")]);
+    for _ in 0..4 {
+        let refused = chat(&server, "", &asking("small", false));
+        assert_eq!((refused.status, refused.error().1.as_str()), (413, "upstream_refused"));
+        assert!(!String::from_utf8_lossy(&refused.body).contains("secret"));
+        assert_eq!(refused.header("x-pointsman-target"), Some("small-a"));
+    }
+    assert_eq!(standing(&server), ["well", "well"]);
+    let mut body = asking("small", false);
+    body["models"] = json!(["large"]);
+    let answer = chat(&server, "", &body);
+    assert_eq!((answer.status, answer.header("x-pointsman-target")), (200, Some("large-a")), "it may take more");
+    // A page in the place of the endpoint is a wrong address, which is the target's.
+    small.acts([reply(404, "text/html", "<html>")]);
+    assert_eq!(chat(&server, "", &body).header("x-pointsman-target"), Some("large-a"));
+    assert_eq!(chat(&server, "", &asking("small", false)).status, 502);
+}
+
+#[test]
+fn a_quick_refusal_does_not_outrun_an_answer() {
+    let slow = Fake::new([Act::Late(200, Box::new(completion("Hi")))]);
+    let picky = Fake::new([reply(400, "application/json", r#"{"error":{"message":"temperature"}}"#)]);
+    let targets = vec![slow.target("slow", "small"), picky.target("picky", "large")];
+    let settings = Settings { targets, hedge_after: Some(Duration::from_millis(30)), ..loopback() };
+    let server = Running::with(Latencies::Known, settings);
+    let mut body = asking("small", false);
+    body["models"] = json!(["large"]);
+    let answer = chat(&server, "", &body);
+    assert_eq!((answer.status, answer.header("x-pointsman-target")), (200, Some("slow")));
+    assert_eq!(answer.header("x-pointsman-attempts"), Some("2"));
+    assert_eq!(picky.requests().len(), 1);
+
+    // Where the other one fails too, the refusal is an answer all the same.
+    slow.acts([Act::Late(100, Box::new(reply(500, "application/json", "{}")))]);
+    let answer = chat(&server, "", &body);
+    assert_eq!((answer.status, answer.header("x-pointsman-target")), (400, Some("picky")));
+}
+
+#[test]
+fn a_connection_that_says_nothing_is_none() {
+    // It takes connections and never speaks TLS.
+    let mute = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = mute.local_addr().expect("bound");
+    let well = Fake::new([completion("Hi")]);
+    let target = TargetSettings {
+        timeouts: Timeouts { connect: Duration::from_millis(200), ..Timeouts::default() },
+        ca_pem: Some(super::tls::AUTHORITY.to_owned()),
+        ..TargetSettings::new("mute", "small", format!("https://{address}/v1"))
+    };
+    let server = serving(vec![target, well.target("well", "large")]);
+    let mut body = asking("small", false);
+    body["models"] = json!(["large"]);
+    let begun = Instant::now();
+    let answer = chat(&server, "", &body);
+    assert_eq!((answer.status, answer.header("x-pointsman-target")), (200, Some("well")));
+    assert!(begun.elapsed() < Duration::from_secs(2), "as long as `connect_ms`, not as `total_ms`");
+    let fallbacks = server.samples("pointsman_fallbacks_total");
+    assert_eq!(fallbacks, ["pointsman_fallbacks_total{from=\"mute\",to=\"well\",cause=\"connect\"} 1"]);
+}
+
+#[test]
+fn a_target_may_not_send_us_away_for_ever() {
+    for wait in ["retry-after: 9999999999999999999\r\n", "retry-after: 18446744073709551615\r\n"] {
+        let busy = Fake::new([Act::Reply(429, wait, "application/json", "{}".to_owned())]);
+        let server = serving(vec![busy.target("busy", "small")]);
+        let refused = chat(&server, "", &asking("small", false));
+        assert_eq!((refused.status, refused.error().1.as_str()), (429, "upstream_rate_limited"));
+    }
+}
+
+#[test]
+fn no_other_model_is_asked_for_in_other_letters() {
+    let fake = Fake::new([completion("Hi")]);
+    let server = serving(vec![fake.target("a", "small")]);
+    for name in ["MODEL", "Model", "mOdel"] {
+        let mut body = asking("small", false);
+        body[name] = json!("large");
+        let refused = chat(&server, "", &body);
+        assert_eq!(refused.error(), (400, "unknown_key".into(), Some(name.into())));
+    }
+    assert!(fake.requests().is_empty());
+}
