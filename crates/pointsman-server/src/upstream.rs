@@ -212,8 +212,10 @@ impl Until {
 /// For a refusal that is no JSON: the words of whatever stands before a target are not handed on.
 fn refusal(status: StatusCode) -> Bytes {
     let message = format!("the target does not take the request: {status}");
-    let error =
-        json!({ "message": message, "type": "invalid_request_error", "param": null, "code": "upstream_refused" });
+    let metadata = json!({ "error_type": "invalid_request", "retryable": false, "retry_after": null });
+    let error = json!({
+        "message": message, "type": "invalid_request_error", "param": null, "code": "upstream_refused", "metadata": metadata,
+    });
     json!({ "type": "error", "error": error }).to_string().into()
 }
 
