@@ -175,18 +175,68 @@ fn old_and_surplus_rows_go() {
         }
         judged(&ledger, feedback("f1", "old", 1.0)).expect("known");
     }
-    let left = |settings: &Settings| {
+    let left = |settings: &Settings, expected: usize| {
         let ledger = Ledger::open(settings).expect("opens");
-        asked(&ledger, |connection| Told::latest(connection, 100)).len()
+        let count = || asked(&ledger, |connection| Told::latest(connection, 100)).len();
+        // What goes goes behind the first questions.
+        let soon = std::time::Instant::now() + std::time::Duration::from_secs(5);
+        while count() != expected && std::time::Instant::now() < soon {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        std::thread::sleep(std::time::Duration::from_millis(60));
+        assert_eq!(count(), expected);
     };
-    assert_eq!(left(&settings(place.clone())), 6);
-    assert_eq!(left(&Settings { retention_days: Some(2), ..settings(place.clone()) }), 5);
-    assert_eq!(left(&Settings { most_decisions: Some(3), ..settings(place.clone()) }), 3);
+    left(&settings(place.clone()), 6);
+    left(&Settings { retention_days: Some(u32::MAX), ..settings(place.clone()) }, 6);
+    left(&Settings { retention_days: Some(2), ..settings(place.clone()) }, 5);
+    left(&Settings { most_decisions: Some(3), ..settings(place.clone()) }, 3);
     let Place::File(path) = place else { unreachable!("it is a file") };
     assert!(
         Archive::open(&path).expect("opens").metrics().expect("told").is_empty(),
         "feedback goes with its decision"
     );
+}
+
+#[test]
+fn a_long_sweep_holds_up_neither_the_start_nor_what_is_written() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let place = Place::File(folder.path().join("ledger.db"));
+    {
+        let ledger = Ledger::open(&settings(place.clone())).expect("opens");
+        (0..30_000).for_each(|at| ledger.decide(decision(&format!("old{at}"), at)));
+    }
+    let ledger = Ledger::open(&Settings { retention_days: Some(1), ..settings(place) }).expect("opens");
+    let count = || asked(&ledger, |connection| Told::latest(connection, 100_000)).len();
+    assert!(count() >= 25_000, "asked before more than a piece was gone");
+    let now = i64::try_from(std::time::UNIX_EPOCH.elapsed().expect("after 1970").as_micros()).expect("fits");
+    ledger.decide(decision("new", now));
+    let soon = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while count() > 1 && std::time::Instant::now() < soon {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    assert_eq!((count(), ledger.lost(), ledger.waiting()), (1, 0, 0));
+}
+
+#[test]
+fn what_cannot_be_written_waits_is_said_to_wait_and_is_written_later() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("ledger.db");
+    let ledger = Ledger::open(&settings(Place::File(path.clone()))).expect("opens");
+    ledger.decide(decision("before", 1));
+    assert_eq!(asked(&ledger, |connection| Told::latest(connection, 10)).len(), 1);
+    let other = rusqlite::Connection::open(&path).expect("opens");
+    other.execute_batch("BEGIN IMMEDIATE").expect("locked");
+    (0..2_500).for_each(|at| ledger.decide(decision(&format!("d{at}"), at)));
+    // The lock is waited for, then given up for a while.
+    assert!(matches!(judged(&ledger, feedback("f", "d1", 1.0)), Err(Error::Closed)));
+    assert_eq!((ledger.waiting(), ledger.lost()), (2_500, 0));
+    other.execute_batch("COMMIT").expect("released");
+    let soon = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while ledger.waiting() > 0 && std::time::Instant::now() < soon {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    assert_eq!(asked(&ledger, |connection| Told::latest(connection, 10_000)).len(), 2_501);
+    assert_eq!(judged(&ledger, feedback("f", "d1", 1.0)).expect("on file"), "f");
 }
 
 #[test]

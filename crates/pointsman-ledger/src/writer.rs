@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -23,11 +23,21 @@ const BATCH: usize = 1_000;
 /// Rows and questions that may wait. A busy disk has five seconds of 10,000 decisions a second to come back.
 const QUEUE: usize = 50_000;
 
+/// Bytes of texts that may wait, in the queue and behind it.
+const MOST_BYTES: usize = 256 << 20;
+
+/// After a write that failed, the time until the next one: whoever holds the disk gets it no sooner for being asked all the time.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// How often it is said that nothing can be written.
+const SAID_AGAIN: Duration = Duration::from_mins(1);
+
 /// How often old rows are looked for.
 const SWEEP: Duration = Duration::from_mins(10);
 
-/// Rows deleted at a time, so that a sweep holds nobody up for long.
+/// Rows deleted at a time, and the time between two pieces: a sweep holds up neither what is to be written nor the start.
 const SWEPT: u32 = 5_000;
+const BREATH: Duration = Duration::from_millis(20);
 
 /// Microseconds of a day.
 const DAY_US: i64 = 86_400_000_000;
@@ -60,8 +70,25 @@ enum Message {
 pub struct Ledger {
     sender: SyncSender<Message>,
     thread: Option<JoinHandle<()>>,
-    lost: Arc<AtomicU64>,
+    counts: Arc<Counts>,
     key: PromptKey,
+}
+
+/// What is known from outside of rows on their way.
+#[derive(Debug, Default)]
+struct Counts {
+    lost: AtomicU64,
+    waiting: AtomicU64,
+    /// Of the texts of those that wait.
+    bytes: AtomicUsize,
+}
+
+impl Counts {
+    /// Notes that these rows wait no more.
+    fn gone(&self, rows: &[Message]) {
+        self.waiting.fetch_sub(rows.len() as u64, Ordering::Relaxed);
+        self.bytes.fetch_sub(rows.iter().map(Message::bytes).sum(), Ordering::Relaxed);
+    }
 }
 
 impl Ledger {
@@ -72,16 +99,18 @@ impl Ledger {
     pub fn open(settings: &Settings) -> Result<Self, Error> {
         let (connection, key) = schema::open(&settings.place)?;
         let (sender, receiver) = sync_channel(QUEUE);
-        let lost = Arc::new(AtomicU64::new(0));
+        let counts = Arc::new(Counts::default());
         let writer = Writer {
             connection,
             settings: settings.clone(),
-            lost: Arc::clone(&lost),
+            counts: Arc::clone(&counts),
             pending: Vec::new(),
+            trouble: None,
             swept: None,
+            sweeping: None,
         };
         let thread = std::thread::Builder::new().name("ledger".into()).spawn(move || writer.run(&receiver)).ok();
-        Ok(Self { sender, thread, lost, key })
+        Ok(Self { sender, thread, counts, key })
     }
 
     /// The key of this ledger's prompts.
@@ -124,7 +153,12 @@ impl Ledger {
 
     /// Rows that could not be recorded.
     pub fn lost(&self) -> u64 {
-        self.lost.load(Ordering::Relaxed)
+        self.counts.lost.load(Ordering::Relaxed)
+    }
+
+    /// Rows that are not on file yet: those of the last [`WINDOW`], and more where nothing can be written.
+    pub fn waiting(&self) -> u64 {
+        self.counts.waiting.load(Ordering::Relaxed)
     }
 
     /// Has a question looked at now.
@@ -135,9 +169,23 @@ impl Ledger {
     }
 
     fn send(&self, message: Message) {
-        if self.sender.try_send(message).is_err() {
-            self.lost.fetch_add(1, Ordering::Relaxed);
+        let (counts, bytes) = (&self.counts, message.bytes());
+        // Counted first: it may be written before this goes on.
+        let waiting = counts.bytes.fetch_add(bytes, Ordering::Relaxed);
+        counts.waiting.fetch_add(1, Ordering::Relaxed);
+        if (bytes > 0 && waiting + bytes > MOST_BYTES) || self.sender.try_send(message).is_err() {
+            counts.bytes.fetch_sub(bytes, Ordering::Relaxed);
+            counts.waiting.fetch_sub(1, Ordering::Relaxed);
+            counts.lost.fetch_add(1, Ordering::Relaxed);
         }
+    }
+}
+
+impl Message {
+    /// Bytes of its texts, as far as they can be many.
+    fn bytes(&self) -> usize {
+        let Self::Decision(decision) = self else { return 0 };
+        [&decision.messages, &decision.context].into_iter().flatten().map(String::len).sum()
     }
 }
 
@@ -156,19 +204,38 @@ impl Drop for Ledger {
 struct Writer {
     connection: Connection,
     settings: Settings,
-    lost: Arc<AtomicU64>,
+    counts: Arc<Counts>,
     /// Rows that are not written yet.
     pending: Vec<Message>,
+    /// Since writing fails.
+    trouble: Option<Trouble>,
+    /// When the last sweep began.
     swept: Option<Instant>,
+    /// The youngest decision that a sweep which is under way deletes.
+    sweeping: Option<i64>,
+}
+
+/// Writing that fails.
+#[derive(Clone, Copy, Debug)]
+struct Trouble {
+    /// When it did last.
+    at: Instant,
+    /// When that was said last.
+    said: Instant,
 }
 
 impl Writer {
     /// Waits for a first row, then for the window to pass while others gather: rows do not wake this thread one by one, which
     /// would cost whoever records them more than the rows themselves. Questions do.
     fn run(mut self, receiver: &Receiver<Message>) {
-        self.sweep();
         loop {
-            match receiver.recv_timeout(SWEEP) {
+            // Rows that could not be written are tried again though no others come.
+            let idle = match (&self.trouble, self.is_swept()) {
+                (Some(_), _) => AGAIN,
+                (None, false) => BREATH,
+                (None, true) => SWEEP,
+            };
+            match receiver.recv_timeout(idle) {
                 Ok(message) => {
                     let due = Instant::now() + WINDOW;
                     if !self.take(message) || !self.gather(receiver, due) {
@@ -182,7 +249,7 @@ impl Writer {
                     return;
                 }
             }
-            if self.swept.is_none_or(|swept| swept.elapsed() >= SWEEP) {
+            if !self.is_swept() {
                 self.sweep();
             }
         }
@@ -209,7 +276,8 @@ impl Writer {
         match message {
             Message::Feedback(feedback, reply) => {
                 self.flush();
-                reply(self.feedback(&feedback));
+                // Its decision may be among those that cannot be written now.
+                reply(if self.pending.is_empty() { self.feedback(&feedback) } else { Err(Error::Closed) });
             }
             Message::Ask(question) => {
                 self.flush();
@@ -230,9 +298,9 @@ impl Writer {
     }
 
     fn close(&mut self) {
+        self.trouble = None;
         self.flush();
-        let left = self.pending.len() as u64;
-        self.lost.fetch_add(left, Ordering::Relaxed);
+        self.lose();
         // What is in the log goes into the file, which then can be copied alone.
         let _ = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
     }
@@ -240,15 +308,41 @@ impl Writer {
     /// Writes what is pending. Where that fails it stays pending, up to a queue's length: a disk that was full may have
     /// room again.
     fn flush(&mut self) {
-        if self.pending.is_empty() {
+        if self.pending.is_empty() || self.trouble.is_some_and(|trouble| trouble.at.elapsed() < AGAIN) {
             return;
         }
-        if write(&mut self.connection, &self.pending).is_ok() {
-            self.pending.clear();
-        } else if self.pending.len() > QUEUE {
-            self.lost.fetch_add(self.pending.len() as u64, Ordering::Relaxed);
-            self.pending.clear();
+        match write(&mut self.connection, &self.pending) {
+            Ok(()) => {
+                if self.trouble.take().is_some() {
+                    tracing::info!(rows = self.pending.len(), "the ledger can be written again");
+                }
+                self.counts.gone(&self.pending);
+                self.pending.clear();
+            }
+            Err(error) => {
+                let at = Instant::now();
+                let said = self.trouble.map(|trouble| trouble.said).filter(|said| at - *said < SAID_AGAIN);
+                if said.is_none() {
+                    let cause = error.to_string();
+                    tracing::error!(
+                        cause,
+                        rows = self.pending.len(),
+                        "the ledger cannot be written; its rows wait in memory"
+                    );
+                }
+                self.trouble = Some(Trouble { at, said: said.unwrap_or(at) });
+                if self.pending.len() > QUEUE {
+                    self.lose();
+                }
+            }
         }
+    }
+
+    /// Gives up what is pending.
+    fn lose(&mut self) {
+        self.counts.gone(&self.pending);
+        self.counts.lost.fetch_add(self.pending.len() as u64, Ordering::Relaxed);
+        self.pending.clear();
     }
 
     fn feedback(&mut self, feedback: &Feedback) -> Result<String, Error> {
@@ -290,24 +384,38 @@ impl Writer {
         Ok(feedback.id.clone())
     }
 
-    /// Deletes what is older than it may be, or beyond the number that is kept. A failure is the next sweep's business.
+    /// Whether the last sweep is over and the next one not due.
+    fn is_swept(&self) -> bool {
+        self.sweeping.is_none() && self.swept.is_some_and(|swept| swept.elapsed() < SWEEP)
+    }
+
+    /// Deletes a piece of what is older than it may be, or beyond the number that is kept. A failure is the next sweep's business.
     fn sweep(&mut self) {
-        self.swept = Some(Instant::now());
+        if self.sweeping.is_none() {
+            self.swept = Some(Instant::now());
+            self.sweeping = self.expired();
+        }
+        let Some(youngest) = self.sweeping else { return };
+        let delete = "DELETE FROM decision WHERE id IN (SELECT id FROM decision WHERE at_us <= ?1 LIMIT ?2)";
+        let deleted = self.connection.execute(delete, params![youngest, SWEPT]);
+        if !deleted.is_ok_and(|deleted| deleted == SWEPT as usize) {
+            self.sweeping = None;
+        }
+    }
+
+    /// The youngest decision that may go, if any. What tenants spent goes at once: it is a row a day.
+    fn expired(&self) -> Option<i64> {
         let Settings { retention_days, most_decisions, .. } = self.settings;
-        if let Some(days) = retention_days {
-            let oldest = now_us().saturating_sub(i64::from(days).saturating_mul(DAY_US));
-            let delete = "DELETE FROM decision WHERE id IN (SELECT id FROM decision WHERE at_us < ?1 LIMIT ?2)";
-            while self.connection.execute(delete, params![oldest, SWEPT]).is_ok_and(|deleted| deleted == SWEPT as usize)
-            {
-            }
-            let _ = self.connection.execute("DELETE FROM spend WHERE day < ?1", [oldest / DAY_US]);
+        let by_age = retention_days.map(|days| now_us().saturating_sub(i64::from(days).saturating_mul(DAY_US)));
+        if let Some(oldest) = by_age {
+            let _ = self.connection.execute("DELETE FROM spend WHERE day < ?1", [oldest.div_euclid(DAY_US)]);
         }
-        if let Some(most) = most_decisions {
+        let by_number = most_decisions.and_then(|most| {
             let most = i64::try_from(most).unwrap_or(i64::MAX);
-            let delete = "DELETE FROM decision WHERE at_us <= \
-                          (SELECT at_us FROM decision ORDER BY at_us DESC LIMIT 1 OFFSET ?1)";
-            let _ = self.connection.execute(delete, [most]);
-        }
+            let surplus = "SELECT at_us FROM decision ORDER BY at_us DESC LIMIT 1 OFFSET ?1";
+            self.connection.query_row(surplus, [most], |row| row.get(0)).optional().ok().flatten()
+        });
+        by_age.map(|oldest| oldest.saturating_sub(1)).max(by_number)
     }
 }
 

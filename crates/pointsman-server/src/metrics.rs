@@ -254,6 +254,7 @@ pub(crate) struct Metrics {
     in_flight: Gauge,
     panics: Counter,
     ledger_lost: Gauge,
+    ledger_waiting: Gauge,
     hedges: Counter,
     probes: Family<AttemptLabels, Counter>,
     fallbacks: Family<FallbackLabels, Counter>,
@@ -293,7 +294,8 @@ impl Metrics {
         let rate_limited = Family::default();
         let router_info = Family::default();
         let budgets = Family::default();
-        let (in_flight, panics, ledger_lost) = (Gauge::default(), Counter::default(), Gauge::default());
+        let (in_flight, panics) = (Gauge::default(), Counter::default());
+        let (ledger_lost, ledger_waiting) = (Gauge::default(), Gauge::default());
         let hedges = Counter::default();
         let probes = Family::default();
         let fallbacks = Family::default();
@@ -321,6 +323,7 @@ impl Metrics {
         registry.register("panics", "Requests that met a bug", panics.clone());
         registry.register("budget_remaining_usd", "What a tenant may still spend today", budgets.clone());
         registry.register("ledger_lost", "Rows that could not be kept", ledger_lost.clone());
+        registry.register("ledger_waiting", "Rows that are not on file yet", ledger_waiting.clone());
         registry.register("spans_lost", "Spans that did not reach the collector", spans_lost.clone());
         let cell = |route: Route| RequestCell {
             outcomes: Outcome::ALL
@@ -346,6 +349,7 @@ impl Metrics {
             in_flight,
             panics,
             ledger_lost,
+            ledger_waiting,
             hedges,
             probes,
             fallbacks,
@@ -426,8 +430,9 @@ impl Metrics {
     }
 
     /// Rows that the ledger could not keep, since the start.
-    pub(crate) fn ledger_lost(&self, rows: u64) {
-        self.ledger_lost.set(i64::try_from(rows).unwrap_or(i64::MAX));
+    pub(crate) fn ledger(&self, lost: u64, waiting: u64) {
+        self.ledger_lost.set(i64::try_from(lost).unwrap_or(i64::MAX));
+        self.ledger_waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
     }
 
     /// A target was asked how it is.

@@ -7,6 +7,8 @@ use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 
+use pointsman_ledger::Ledger;
+
 use crate::live::Live;
 use crate::state::now_us;
 
@@ -20,7 +22,8 @@ const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=
         content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8"))
 )]
 pub(crate) async fn metrics(State(live): State<Arc<Live>>) -> Response {
-    live.metrics.ledger_lost(live.state.as_ref().map_or(0, |state| state.ledger.lost()));
+    let ledger = live.state.as_ref().map(|state| &state.ledger);
+    live.metrics.ledger(ledger.map_or(0, Ledger::lost), ledger.map_or(0, Ledger::waiting));
     let current = live.current();
     live.metrics.budgets(current.tenants.left(now_us()));
     let now = Instant::now();
