@@ -8,6 +8,7 @@ pub(crate) mod decide;
 mod feedback;
 mod forwarded;
 mod models;
+mod order;
 mod record;
 mod relay;
 mod route;

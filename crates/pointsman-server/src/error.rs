@@ -182,6 +182,9 @@ pub enum Error {
         "host: without an admin key this plane is asked by `localhost` or an address, for any page can take another name"
     )]
     ByName,
+    /// Something needs predictions, and there are none.
+    #[error("the router cannot predict now: its artifact cannot be used, and what is asked needs predictions")]
+    NoPredictions,
     /// The tenant asked more often than it may.
     #[error("too many requests: the next one is taken in {retry_after} s")]
     RateLimited {

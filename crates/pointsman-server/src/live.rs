@@ -2,6 +2,7 @@
 
 pub(crate) mod changes;
 pub(crate) mod shelf;
+mod stand_in;
 pub(crate) mod texts;
 
 use std::collections::BTreeMap;
@@ -26,9 +27,11 @@ use crate::source::Source;
 use crate::state::{State, now_us};
 use crate::tally::Tally;
 use crate::targets::Targets;
+use crate::targets::settings::TargetSettings;
 use crate::tenants::Tenants;
 use crate::traces::{Collector, Traces};
 use shelf::{Shelf, of_file};
+use stand_in::stand_in;
 use texts::{Origin, Texts};
 
 /// A snapshot and the counters of its decisions.
@@ -118,8 +121,7 @@ impl Live {
         let state = settings.state.as_ref().map(State::open).transpose()?;
         let spent = state.as_ref().map(State::spent_today).transpose()?.unwrap_or_default();
         let texts = text.map(|text| Texts::default().with(text, 1, Origin::Start, now_us())).unwrap_or_default();
-        let parts =
-            Parts { shelf: Shelf::new(of_file(&settings)?), settings: settings.clone(), texts, config_version: 1 };
+        let parts = Parts { shelf: shelf_of(&settings)?, settings: settings.clone(), texts, config_version: 1 };
         let current = load(parts, None, &spent)?;
         let metrics = Metrics::new();
         metrics.router(current.snapshot.version());
@@ -212,6 +214,37 @@ struct Parts {
     config_version: u64,
 }
 
+/// With the artifact of the settings' file; where that cannot be used and a target is named for that, with a stand-in.
+fn shelf_of(settings: &Settings) -> Result<Shelf, Error> {
+    match of_file(settings) {
+        Ok(router) => Ok(Shelf::new(router)),
+        Err(error @ (Error::Router(_) | Error::WrongArtifact { .. })) if settings.default_target.is_some() => {
+            default_target(settings)?;
+            let why = error.chain();
+            tracing::error!(
+                cause = why,
+                "the artifact cannot be used: the default target answers until a reload finds one that can"
+            );
+            Ok(Shelf::standing_in(stand_in(settings)?, &why))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Checks that chats can go to the default target, where there is one.
+fn default_target(settings: &Settings) -> Result<(), Error> {
+    let is_it = |name: &String, target: &TargetSettings| {
+        target.name == *name && target.endpoints.iter().any(|endpoint| endpoint == "chat")
+    };
+    match &settings.default_target {
+        Some(name) if !settings.targets.iter().any(|target| is_it(name, target)) => {
+            let expected = "the name of a target with the endpoint `chat`";
+            Err(Error::BadSetting { field: "router.default_target", expected, got: name.clone() })
+        }
+        _ => Ok(()),
+    }
+}
+
 fn load(parts: Parts, before: Option<&Current>, spent: &BTreeMap<String, f64>) -> Result<Current, Error> {
     let Parts { settings, shelf, texts, config_version } = parts;
     let router = shelf.active();
@@ -221,6 +254,7 @@ fn load(parts: Parts, before: Option<&Current>, spent: &BTreeMap<String, f64>) -
     let served = before.map(|before| &before.targets);
     let targets =
         Targets::new(&settings.targets, &settings.health, router.models(), &settings.regions.at, served, price)?;
+    default_target(&settings)?;
     let regions = Regions::new(&settings.regions)?;
     let models = [router.models(), targets.others()].concat();
     let tenants = Tenants::new(&settings.tenants, &models, before.map(|before| &before.tenants), spent, now_us())?;
@@ -260,8 +294,8 @@ fn collector(settings: &Settings) -> Result<Option<Collector>, Error> {
 /// Whether something changed beside what a reload takes into use.
 fn waits_for_a_start(started_with: &Settings, now: &Settings) -> bool {
     let Settings { router, router_sha256, objective, targets, health, hedge_after, aliases, .. } = now.clone();
-    let Settings { tenants, policies, admin_key_sha256, fallback_on, regions, .. } = now.clone();
+    let Settings { tenants, policies, admin_key_sha256, fallback_on, regions, default_target, .. } = now.clone();
     let used = Settings { router, router_sha256, objective, targets, health, ..started_with.clone() };
-    let used = Settings { fallback_on, regions, ..used };
+    let used = Settings { default_target, fallback_on, regions, ..used };
     Settings { hedge_after, aliases, tenants, policies, admin_key_sha256, ..used } != *now
 }

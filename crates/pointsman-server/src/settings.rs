@@ -23,6 +23,10 @@ pub struct Settings {
     pub router: PathBuf,
     /// SHA-256 of that file, 64 hexadecimal digits; another file is refused. Default: any.
     pub router_sha256: Option<String>,
+    /// Name of the target that answers first where the router cannot decide. With it the service starts though its artifact cannot
+    /// be used, and the requests that leave the choice to the router go there until a reload finds one that can. Default: none;
+    /// the targets are asked in their order, and such an artifact ends the start.
+    pub default_target: Option<String>,
     /// What `auto` means. Default: what the artifact was calibrated to.
     pub objective: Objective,
     /// Where models can be reached. Default: nowhere, and chat completions are refused.
@@ -79,6 +83,7 @@ impl Settings {
         Self {
             router: router.into(),
             router_sha256: None,
+            default_target: None,
             objective: Objective::Default,
             targets: Vec::new(),
             health: HealthSettings::default(),

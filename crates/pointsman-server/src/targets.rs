@@ -111,6 +111,11 @@ impl Targets {
         &self.others
     }
 
+    /// The target of this name, if chats can go there.
+    pub(crate) fn default(&self, name: &str) -> Option<&Target> {
+        self.all.iter().find(|target| target.name == name && target.serves(Protocol::Chat))
+    }
+
     /// Models in the order of their first target among those that answer such a request.
     pub(crate) fn models(&self, wish: &Wish) -> Vec<usize> {
         let mut models = Vec::new();

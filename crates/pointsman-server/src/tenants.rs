@@ -191,10 +191,11 @@ impl Tenants {
                 return Err(bad("budget_usd_per_day", "a number above 0", &usd.to_string()));
             }
             let known = before.and_then(|before| before.ever(&setting.name));
-            let account = known.map(|tenant| Arc::clone(&tenant.account)).unwrap_or_else(|| {
+            let new = || {
                 let spent_usd = spent.get(&setting.name).copied().unwrap_or_default();
                 Arc::new(Account::new(spent_usd, now_us))
-            });
+            };
+            let account = known.map_or_else(new, |tenant| Arc::clone(&tenant.account));
             let budget = setting.budget_usd_per_day;
             tenants.all.push(Tenant {
                 budget: budget.map(|limit_usd| Budget { limit_usd, account: Arc::clone(&account) }),
@@ -425,7 +426,7 @@ mod tests {
         let first = load(&[acme.clone(), other.clone()], None);
         let (admitted, _) = first.admit(&bearing("Bearer pm-acme"), Instant::now(), || 0).expect("let in");
         admitted.budget.expect("a budget").reserve(0.75, 0).expect("enough").settle(0.75, 0);
-        let without = load(&[other.clone()], Some(&first));
+        let without = load(std::slice::from_ref(&other), Some(&first));
         assert!(without.admit(&bearing("Bearer pm-acme"), Instant::now(), || 0).is_err());
         let still = load(&[other], Some(&without));
         let back = load(&[acme], Some(&still));

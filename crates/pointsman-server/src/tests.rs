@@ -29,6 +29,7 @@ mod reloads;
 mod sessions;
 mod shutdown;
 mod splits;
+mod stand_in;
 mod state;
 mod strengths;
 mod tenants;

@@ -6,17 +6,16 @@ use std::time::Instant;
 use axum::http::StatusCode;
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::decide::{Made, facts, planned, read};
+use super::decide::{Made, planned, read};
+use super::order::{DEGRADED, Ordered, defaults, in_order, region};
 use super::record;
 use crate::error::Error;
 use crate::live::{Current, Live};
-use crate::regions::{Region, RegionPolicy};
 use crate::routing::plan::REQUESTED;
-use crate::routing::policies::Rule;
 use crate::routing::sessions::Session;
-use crate::routing::snapshot::{AUTO, Wanted};
+use crate::routing::snapshot::AUTO;
 use crate::tally::Expected;
-use crate::targets::wish::{Wish, barred};
+use crate::targets::wish::Wish;
 use crate::traces::Decision;
 use crate::wire::answer::candidates;
 use crate::wire::as_chat::as_chat;
@@ -24,12 +23,6 @@ use crate::wire::headers::Hints;
 use crate::wire::metadata::Metadata;
 use crate::wire::protocol::Protocol;
 use crate::wire::query::Query;
-
-/// The reason of a request that went to the default targets.
-const DEGRADED: &str = "degraded";
-
-/// The reason of a request for which nothing is predicted, and whose model is left to the operator's order.
-const CONFIGURED: &str = "configured";
 
 /// What the core decided.
 #[derive(Debug)]
@@ -61,7 +54,8 @@ pub(super) fn choose_or_degrade(
     }
     let bytes = as_chat(bytes, protocol)?;
     let chosen = catch_unwind(AssertUnwindSafe(|| match protocol {
-        Protocol::Embeddings => choose_by_name(live, current, hints, &bytes),
+        Protocol::Embeddings => choose_in_order(live, current, hints, &bytes, protocol),
+        _ if current.shelf.stands_in().is_some() => choose_in_order(live, current, hints, &bytes, protocol),
         Protocol::Chat | Protocol::Responses | Protocol::Messages => {
             choose(live, current, hints, &bytes, protocol, started)
         }
@@ -72,12 +66,10 @@ pub(super) fn choose_or_degrade(
         Err(_) => ("panic", Error::Panicked),
     };
     let query = Query::parse(&bytes, live.limits.max_messages)?;
-    let wish = Wish { protocol, region: hints.region.clone(), ..query.wish() };
-    let Some(ranked) = defaults(current, hints, &query, &wish) else { return Err(error) };
+    let Some(ordered) = defaults(current, hints, &query, protocol) else { return Err(error) };
     live.metrics.degraded(cause);
     tracing::error!(cause = error.chain(), "a decision failed, the request goes to the default targets");
-    // How many tokens that are nobody can say now.
-    Ok(Chosen::without_prediction(live, current, hints, &query, DEGRADED, ranked, wish))
+    Ok(Chosen::without_prediction(live, current, hints, &query, ordered))
 }
 
 impl Chosen {
@@ -87,21 +79,21 @@ impl Chosen {
         current: &Current,
         hints: &Hints,
         query: &Query<'_>,
-        reason: &'static str,
-        models: Vec<usize>,
-        wish: Wish,
+        ordered: Ordered<'_>,
     ) -> Self {
+        let Ordered { ranked, reason, wish, rule } = ordered;
+        let (model_idx, policy) = (ranked[0].0, rule.map(|rule| rule.name.as_str()));
         let decision_id = live.ids.next("dec");
-        record::unpredicted(live, current, hints, query, wish.protocol, (&decision_id, reason, models[0]));
+        record::unpredicted(live, current, hints, query, wish.protocol, (&decision_id, reason, model_idx));
         if let Some(trace) = &hints.trace {
             trace.decided(Decision {
                 id: &decision_id,
-                model: current.name(models[0]),
+                model: current.name(model_idx),
                 reason,
                 router_version: current.snapshot.version(),
                 config_version: current.snapshot.config_version(),
                 routing_us: 0,
-                policy: None,
+                policy,
             });
         }
         let metadata = hints.wants_metadata.then(|| {
@@ -111,6 +103,7 @@ impl Chosen {
             Box::new(Metadata {
                 reason,
                 pinned: reason == REQUESTED,
+                policy: policy.map(str::to_owned),
                 ..metadata(current, &decision_id, route, session, none)
             })
         });
@@ -120,7 +113,7 @@ impl Chosen {
             reason,
             elapsed_us: 0,
             expected: Expected::default(),
-            ranked: models.into_iter().map(|model_idx| (model_idx, 0.0)).collect(),
+            ranked,
             wish,
             session: None,
         }
@@ -151,42 +144,6 @@ fn metadata(
         cost_usd: None,
         candidates,
     }
-}
-
-/// The models asked for by name, else every model in the order of its first target; `None` where the request limits the
-/// choice, or nobody is left.
-fn defaults(current: &Current, hints: &Hints, query: &Query<'_>, wish: &Wish) -> Option<Vec<usize>> {
-    let (allow, deny) = query.pool();
-    let limits = query.limits();
-    let limited = limits.max_cost_usd.is_some() || limits.min_quality.is_some() || limits.max_latency_ms.is_some();
-    if limited || !allow.is_empty() || !deny.is_empty() {
-        return None;
-    }
-    // Rules may deny what nobody can look at now: with any, nothing is guessed.
-    if !current.policies.is_empty() {
-        return None;
-    }
-    let wanted = Wanted {
-        model: query.model(),
-        models: query.models(),
-        objective: None,
-        hinted: None,
-        tenants: None,
-        ruled: None,
-        allow,
-        deny,
-    };
-    let mut ranked = current.snapshot.select(wanted).ok()?.requested;
-    if ranked.is_empty() {
-        ranked = current.targets.models(wish);
-    }
-    let models = current.snapshot.router().models();
-    ranked.retain(|model_idx| {
-        // Models that are not the router's have targets, but not for this.
-        let name = models.get(*model_idx);
-        current.targets.names(*model_idx).next().is_some() && name.is_some_and(|name| !hints.denied.contains(name))
-    });
-    (!ranked.is_empty()).then_some(ranked)
 }
 
 fn choose(
@@ -228,53 +185,28 @@ fn choose(
     })
 }
 
-/// The model asked for by name, else every model that serves such requests, in the order of the configuration: what the
-/// router knows of prompts says nothing of embeddings.
-fn choose_by_name(live: &Live, current: &Current, hints: &Hints, bytes: &[u8]) -> Result<Chosen, Error> {
+/// The same where nothing is predicted.
+fn choose_in_order(
+    live: &Live,
+    current: &Current,
+    hints: &Hints,
+    bytes: &[u8],
+    protocol: Protocol,
+) -> Result<Chosen, Error> {
     let query = read(live, current, bytes)?;
-    let (turns, context) = (query.turns(), query.context());
-    let rule = current.policies.first(&facts(current, &query, hints, &turns, &context));
-    if let Some((rule, message)) = rule.and_then(|rule| Some((rule, rule.refuse.as_ref()?))) {
-        return Err(Error::PolicyRefused { policy: rule.name.clone(), message: message.clone() });
+    let ordered = in_order(current, hints, &query, protocol)?;
+    if ordered.reason == DEGRADED {
+        live.metrics.degraded("artifact");
     }
-    let wish = Wish { protocol: Protocol::Embeddings, region: region(hints, rule)?, ..query.wish() };
-    let routers = current.snapshot.router().models();
-    let requested = match query.model() {
-        None => Vec::new(),
-        Some(model) => {
-            let other = current.targets.others().iter().position(|other| other == model);
-            let routers_own = || current.snapshot.select(Wanted { model: Some(model), ..Wanted::default() });
-            other.map_or_else(|| Ok(routers_own()?.requested), |other| Ok::<_, Error>(vec![routers.len() + other]))?
-        }
-    };
-    let (mut ranked, reason) =
-        if requested.is_empty() { (current.targets.models(&wish), CONFIGURED) } else { (requested, REQUESTED) };
-    let ruled_out = rule.map(|rule| rule.denied.as_slice()).unwrap_or_default();
-    ranked.retain(|model_idx| {
-        ![&hints.denied, ruled_out].iter().any(|denied| denied.iter().any(|name| name == current.name(*model_idx)))
-    });
-    if ranked.is_empty() {
-        return Err(Error::NoCandidate { excluded_by: vec!["allow", "deny"] });
-    }
-    let ranked = reached(current, ranked.into_iter().map(|model_idx| (model_idx, 0.0)).collect(), &wish)?;
-    let models = ranked.into_iter().map(|(model_idx, _)| model_idx).collect();
-    Ok(Chosen::without_prediction(live, current, hints, &query, reason, models, wish))
-}
-
-/// Where a request comes from, and what that means. A rule's region is required, and the only one: a request that requires
-/// another has nowhere to go.
-fn region(hints: &Hints, rule: Option<&Rule>) -> Result<Option<Region>, Error> {
-    let Some(ruled) = rule.and_then(|rule| rule.region.as_ref()) else { return Ok(hints.region.clone()) };
-    match &hints.region {
-        Some(Region { name, policy: RegionPolicy::Require }) if name != ruled => {
-            Err(Error::NoTarget { excluded_by: vec![barred::REGION] })
-        }
-        _ => Ok(Some(Region { name: ruled.clone(), policy: RegionPolicy::Require })),
-    }
+    Ok(Chosen::without_prediction(live, current, hints, &query, ordered))
 }
 
 /// Those of the models that a request can reach somewhere.
-fn reached(current: &Current, mut ranked: Vec<(usize, f32)>, wish: &Wish) -> Result<Vec<(usize, f32)>, Error> {
+pub(super) fn reached(
+    current: &Current,
+    mut ranked: Vec<(usize, f32)>,
+    wish: &Wish,
+) -> Result<Vec<(usize, f32)>, Error> {
     let mut excluded_by = Vec::new();
     ranked.retain(|(model_idx, tokens)| match current.targets.reaches(*model_idx, *tokens, wish) {
         Ok(()) => true,

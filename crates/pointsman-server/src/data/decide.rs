@@ -7,11 +7,12 @@ use axum::http::header::{ACCEPT_LANGUAGE, USER_AGENT};
 use pointsman::{ContextValue, Objective, Predictions, Role, Scratch, Turn};
 use serde_json::Value;
 
+use super::order::{DEGRADED, Ordered, in_order};
 use super::record;
 use crate::error::Error;
 use crate::live::{Current, Live};
 use crate::metrics::Stage;
-use crate::routing::plan::{Plan, Preferred, plan};
+use crate::routing::plan::{Plan, Preferred, REQUESTED, plan};
 use crate::routing::policies::Rule;
 use crate::routing::policies::facts::{Facts, Variable};
 use crate::routing::policies::split::Unit;
@@ -20,6 +21,7 @@ use crate::routing::snapshot::{AUTO, Selection, Wanted};
 use crate::state::now_us;
 use crate::wire::answer::{Answer, candidates};
 use crate::wire::headers::Hints;
+use crate::wire::protocol::Protocol;
 use crate::wire::query::Query;
 
 /// Hashed words above which a thread's buffers are given back: 8 MiB, a thousand times a usual conversation. Without
@@ -60,6 +62,9 @@ pub(crate) fn decide(
 ) -> Result<Decided, Error> {
     let started = Instant::now();
     let query = read(live, current, body)?;
+    if current.shelf.stands_in().is_some() {
+        return undecided(live, current, hints, &query, form, out);
+    }
     planned(live, current, hints, &query, started, |made| {
         let snapshot = &current.snapshot;
         let router = snapshot.router();
@@ -93,6 +98,43 @@ pub(crate) fn decide(
         serde_json::to_writer(&mut *out, &answer).map_err(Error::Answer)?;
         Ok(Decided { model_idx: plan.model_idx, reason: plan.reason, elapsed_us, id: id.to_owned() })
     })
+}
+
+/// The answer while nothing can be predicted: who would be asked, and no numbers.
+fn undecided(
+    live: &Live,
+    current: &Current,
+    hints: &Hints,
+    query: &Query<'_>,
+    form: Form,
+    out: &mut Vec<u8>,
+) -> Result<Decided, Error> {
+    let Ordered { ranked, reason, rule, .. } = in_order(current, hints, query, Protocol::Chat)?;
+    let (snapshot, model_idx) = (&current.snapshot, ranked[0].0);
+    if reason == DEGRADED && !hints.is_trial {
+        live.metrics.degraded("artifact");
+    }
+    let id = live.ids.next("dec");
+    record::unpredicted(live, current, hints, query, Protocol::Chat, (&id, reason, model_idx));
+    let answer = Answer {
+        id: (form == Form::Line).then(|| query.id().unwrap_or(&Value::Null)),
+        decision_id: &id,
+        model: current.name(model_idx),
+        models: ranked.iter().map(|(model_idx, _)| current.name(*model_idx)).collect(),
+        route: query.model().unwrap_or(AUTO),
+        reason,
+        candidates: Vec::new(),
+        router_version: snapshot.version(),
+        config_version: snapshot.config_version(),
+        experiment: None,
+        policy: rule.map(|rule| rule.name.as_str()),
+        pinned: reason == REQUESTED,
+        session_id: query.session_id().or(hints.session_id.as_deref()),
+        trace_id: hints.trace_id.as_deref(),
+        elapsed_us: 0,
+    };
+    serde_json::to_writer(&mut *out, &answer).map_err(Error::Answer)?;
+    Ok(Decided { model_idx, reason, elapsed_us: 0, id })
 }
 
 /// Reads a body, as much of it as the operator's rules ask for.
@@ -222,6 +264,9 @@ pub(super) fn planned<R>(
     finish: impl FnOnce(Made<'_>) -> Result<R, Error>,
 ) -> Result<R, Error> {
     let snapshot = &current.snapshot;
+    if current.shelf.stands_in().is_some() {
+        return Err(Error::NoPredictions);
+    }
     let (allow, deny) = query.pool();
     let (turns, context) = (query.turns(), query.context());
     let rule = if current.policies.is_empty() {

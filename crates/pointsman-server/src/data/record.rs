@@ -80,6 +80,9 @@ pub(super) fn unpredicted(
     protocol: Protocol,
     (id, reason, model_idx): (&str, &'static str, usize),
 ) {
+    if hints.is_trial {
+        return;
+    }
     live.tally.decided();
     let Some(state) = live.state.as_ref() else { return };
     let route = if protocol == Protocol::Embeddings { EMBEDDINGS } else { query.model().unwrap_or(AUTO) };

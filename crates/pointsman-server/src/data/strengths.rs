@@ -95,6 +95,9 @@ pub(crate) async fn explain(
     let current = live.of(request.extensions());
     let denied = request.extensions().get::<Admitted>().map(|admitted| Arc::clone(&admitted.denied));
     let shelf = &current.shelf;
+    if shelf.stands_in().is_some() {
+        return Err(Error::NoPredictions);
+    }
     let is_it = |router: &&Router| version.strip_prefix("sha256:") == Some(router.identity());
     let router = Some(shelf.active()).filter(|router| version == ACTIVE || is_it(router));
     let router = router.or_else(|| shelf.former().find(is_it));
@@ -107,7 +110,7 @@ fn explanation<'a>(current: &'a Current, router: &'a Router, denied: Option<&[St
     let k = document.models.len();
     // What a tenant may use is said of the models of today: of others it does not learn.
     let todays = current.snapshot.router().models();
-    let may = |model: &String| denied.map_or(true, |denied| !denied.contains(model) && todays.contains(model));
+    let may = |model: &String| denied.is_none_or(|denied| !denied.contains(model) && todays.contains(model));
     let models = || document.models.iter().enumerate().filter(|(_, model)| may(model));
     let targets = |model: &str| {
         let of_it = current.settings.targets.iter().filter(|target| target.model == *model);

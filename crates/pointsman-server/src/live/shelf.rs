@@ -1,5 +1,7 @@
 //! The artifacts of late, in memory: which one decides, and whether it goes on doing so whatever the file holds.
 
+use std::sync::Arc;
+
 use pointsman::Router;
 
 use crate::error::Error;
@@ -15,25 +17,43 @@ pub(crate) struct Shelf {
     /// Position of the one that decides.
     active: usize,
     is_pinned: bool,
+    /// Why there is only a stand-in, where that is so.
+    stands_in: Option<Arc<str>>,
 }
 
 impl Shelf {
     /// With the file's artifact alone.
     pub(crate) fn new(router: Router) -> Self {
-        Self { all: vec![router], active: 0, is_pinned: false }
+        Self { all: vec![router], active: 0, is_pinned: false, stands_in: None }
+    }
+
+    /// With a stand-in, for the file's artifact cannot be used.
+    pub(crate) fn standing_in(router: Router, why: &str) -> Self {
+        Self { stands_in: Some(why.into()), ..Self::new(router) }
+    }
+
+    /// Why nothing can be predicted, where that is so.
+    pub(crate) fn stands_in(&self) -> Option<&str> {
+        self.stands_in.as_deref()
     }
 
     /// With the file's artifact, which decides from now on and is the last that came.
     pub(crate) fn with(&self, router: Router) -> Self {
+        if self.stands_in.is_some() {
+            return Self::new(router);
+        }
         let mut all: Vec<Router> =
             self.all.iter().filter(|known| known.identity() != router.identity()).cloned().collect();
         all.push(router);
         all.drain(..all.len().saturating_sub(MOST));
-        Self { active: all.len() - 1, all, is_pinned: false }
+        Self { active: all.len() - 1, all, is_pinned: false, stands_in: None }
     }
 
     /// With an artifact that decides from now on, whatever the file holds; `None` where it is not here.
     pub(crate) fn pinned_to(&self, version: &str) -> Option<Self> {
+        if self.stands_in.is_some() {
+            return None;
+        }
         let identity = version.strip_prefix("sha256:").unwrap_or(version);
         let active = self.all.iter().position(|router| router.identity() == identity)?;
         Some(Self { active, is_pinned: true, ..self.clone() })

@@ -28,6 +28,9 @@ pub(crate) struct Artifacts<'a> {
     /// Version of the artifact that decides whatever the file holds; null where the file's does.
     #[schema(required)]
     pinned: Option<&'a str>,
+    /// Why nothing is predicted, where the file could not be used at the start; null where an artifact decides.
+    #[schema(required)]
+    stand_in: Option<&'a str>,
     /// How the last reload ended; null before the first.
     #[schema(value_type = Option<Reload>, required)]
     last_reload: Option<Reload>,
@@ -128,7 +131,8 @@ pub(crate) async fn routers(State(live): State<Arc<Live>>) -> Response {
         }
     });
     let (former, pinned) = (former.collect(), current.shelf.is_pinned().then(|| snapshot.version()));
-    Json(Artifacts { routers: [router], former, pinned, last_reload }).into_response()
+    let stand_in = current.shelf.stands_in();
+    Json(Artifacts { routers: [router], former, pinned, stand_in, last_reload }).into_response()
 }
 
 #[utoipa::path(

@@ -51,6 +51,9 @@ pub(crate) struct Status {
     router_version: String,
     /// Whether it does so whatever the file holds.
     pinned: bool,
+    /// Why nothing is predicted, where the artifact could not be used at the start; null where one decides.
+    #[schema(required)]
+    stand_in: Option<String>,
     /// 1 at the start, one more with every change of what runs.
     config_version: u64,
     /// Seconds since the start.
@@ -189,6 +192,7 @@ pub(crate) async fn status(State(live): State<Arc<Live>>) -> Result<Response, Er
     let status = Status {
         router_version: snapshot.version().to_owned(),
         pinned: current.shelf.is_pinned(),
+        stand_in: current.shelf.stands_in().map(str::to_owned),
         config_version: snapshot.config_version(),
         uptime_s: live.started.elapsed().as_secs_f64(),
         draining: live.is_draining(),

@@ -332,7 +332,7 @@ mod tests {
         health.begin(start + OPEN);
         health.note(Report::Failed, start + OPEN);
         (0..20).for_each(|_| health.note(Report::Failed, start + OPEN));
-        assert_eq!(health.standing(start + OPEN * 3 - Duration::from_millis(1)), Standing::Down);
+        assert_eq!(health.standing(start + OPEN * 2), Standing::Down);
         assert_eq!(health.standing(start + OPEN * 3), Standing::Probe, "twice as long after one that found out");
     }
 

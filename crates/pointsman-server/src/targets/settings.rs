@@ -97,6 +97,13 @@ pub struct TargetPrice {
 }
 
 impl TargetPrice {
+    /// Whether all of it can be asked.
+    pub(crate) fn is_valid(&self) -> bool {
+        let cached = self.cached_input_usd_per_mtok.unwrap_or_default();
+        let all = [self.input_usd_per_mtok, self.output_usd_per_mtok, cached];
+        all.iter().all(|usd| *usd >= 0.0 && usd.is_finite())
+    }
+
     /// USD of so many tokens, of which so many of the input were cached.
     pub(crate) fn cost_usd(&self, input: u32, cached: u32, output: u32) -> f64 {
         let cached_usd = self.cached_input_usd_per_mtok.unwrap_or(self.input_usd_per_mtok);

@@ -149,11 +149,7 @@ impl Target {
             }
         }
         let price = settings.price;
-        if price.is_some_and(|price| {
-            let cached = price.cached_input_usd_per_mtok.unwrap_or_default();
-            let all = [price.input_usd_per_mtok, price.output_usd_per_mtok, cached];
-            all.iter().any(|usd| !(*usd >= 0.0 && usd.is_finite()))
-        }) {
+        if price.is_some_and(|price| !price.is_valid()) {
             return Err(bad("price", "0 or more USD per million tokens", "a number outside that"));
         }
         if let Some(at) = settings.at.filter(|at| !is_place(*at)) {

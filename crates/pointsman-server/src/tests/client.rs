@@ -50,6 +50,15 @@ impl Running {
         Self::open(folder, move || Ok(settings.clone()))
     }
 
+    /// One whose artifact is that at the start.
+    pub(super) fn damaged(artifact: &[u8], settings: Settings) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let router = folder.path().join(ROUTER);
+        std::fs::write(&router, artifact).expect("the folder is writable");
+        let settings = Settings { router, ..settings };
+        Self::open(folder, move || Ok(settings.clone()))
+    }
+
     /// A server with a configuration file of this text, on free ports of the loopback and without state.
     pub(super) fn configured(text: &str) -> Self {
         Self::configured_in(CONFIG, text)

@@ -96,11 +96,11 @@ fn what_a_target_has_in_its_cache_costs_what_it_says() {
         ("messages", "/v1/messages", Act::Plain(stream.to_vec()), Some(2.5), 0.003_3),
         ("embeddings", "/v1/embeddings", whole(&embeddings), None, 0.005),
     ] {
+        let streams = matches!(act, Act::Plain(_));
         let fake = Fake::new([act]);
         let price =
             TargetPrice { input_usd_per_mtok: 5.0, output_usd_per_mtok: 15.0, cached_input_usd_per_mtok: cached_usd };
         let target = TargetSettings { price: Some(price), ..with(endpoint, fake.target("a", "small")) };
-        let streams = expected == 0.003_3;
         let state = Some(StateSettings::new(None));
         let server = Running::with(Latencies::Known, Settings { targets: vec![target], state, ..loopback() });
         let body = json!({"model": "small", "input": "Hi", "max_tokens": 9, "stream": streams,

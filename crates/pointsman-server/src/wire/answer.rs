@@ -25,10 +25,10 @@ pub(crate) struct Answer<'a> {
     pub(crate) models: Vec<&'a str>,
     /// The alias or the model that was asked for.
     pub(crate) route: &'a str,
-    /// `utility`, `uncertain`, `unfamiliar`, `static`, `only_candidate`, `requested`, `session`, or `split`.
+    /// `utility`, `uncertain`, `unfamiliar`, `static`, `only_candidate`, `requested`, `session`, `split`, or `degraded`, where nothing can be predicted.
     #[schema(example = "utility")]
     pub(crate) reason: &'static str,
-    /// All models considered: the chosen one, then the others by falling utility, then the excluded.
+    /// All models considered: the chosen one, then the others by falling utility, then the excluded; none where nothing is predicted.
     pub(crate) candidates: Vec<Candidate<'a>>,
     /// `sha256:` and the identity of the artifact that decided.
     pub(crate) router_version: &'a str,

@@ -65,7 +65,7 @@ struct Metadata {
 #[derive(Debug, Serialize, ToSchema)]
 struct Attempt {
     target: String,
-    /// `connect`, `address_refused`, `timeout`, `broken`, `malformed`, `key_refused`, `rate_limited`, `context_length`, `content`
+    /// `connect`, `address_refused`, `timeout`, `deadline`, `broken`, `malformed`, `key_refused`, `rate_limited`, `context_length`, `content`
     /// or `status`.
     cause: &'static str,
 }
@@ -75,6 +75,16 @@ struct Class {
     param: Option<String>,
     code: &'static str,
     error_type: &'static str,
+}
+
+/// What is said where no target answered.
+fn of_targets(outcome: UpstreamOutcome) -> (StatusCode, &'static str) {
+    match outcome {
+        UpstreamOutcome::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "upstream_rate_limited"),
+        UpstreamOutcome::CredentialsExhausted => (StatusCode::BAD_GATEWAY, "upstream_credentials_exhausted"),
+        UpstreamOutcome::TimedOut => (StatusCode::GATEWAY_TIMEOUT, "upstream_timeout"),
+        UpstreamOutcome::Failed => (StatusCode::BAD_GATEWAY, "upstream_failed"),
+    }
 }
 
 impl Error {
@@ -141,15 +151,12 @@ impl Error {
                 param: Some("idempotency-key".to_owned()),
                 ..other(StatusCode::CONFLICT, "idempotency_key_reused")
             },
+            Self::NoPredictions => other(StatusCode::SERVICE_UNAVAILABLE, "router_unavailable"),
             Self::StateBusy => other(StatusCode::SERVICE_UNAVAILABLE, "state_busy"),
-            Self::Upstream { outcome, .. } => match outcome {
-                UpstreamOutcome::RateLimited => other(StatusCode::TOO_MANY_REQUESTS, "upstream_rate_limited"),
-                UpstreamOutcome::CredentialsExhausted => {
-                    other(StatusCode::BAD_GATEWAY, "upstream_credentials_exhausted")
-                }
-                UpstreamOutcome::TimedOut => other(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout"),
-                UpstreamOutcome::Failed => other(StatusCode::BAD_GATEWAY, "upstream_failed"),
-            },
+            Self::Upstream { outcome, .. } => {
+                let (status, code) = of_targets(*outcome);
+                other(status, code)
+            }
             Self::NoConfigFile => other(StatusCode::NOT_FOUND, "no_config_file"),
             Self::ConfigRead { .. } => other(StatusCode::CONFLICT, "config_file_unreadable"),
             Self::ConfigWrite { .. } => other(StatusCode::CONFLICT, "config_file_not_writable"),

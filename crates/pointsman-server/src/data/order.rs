@@ -1,0 +1,153 @@
+//! Whom a request falls on where nothing is predicted: the models that it names, else those of the operator's targets in their
+//! order. That is so of embeddings, and of everything while the router cannot decide.
+
+use std::sync::Arc;
+
+use pointsman::policy::matches;
+
+use super::choose::reached;
+use super::decide::facts;
+use crate::error::Error;
+use crate::live::Current;
+use crate::regions::{Region, RegionPolicy};
+use crate::routing::plan::REQUESTED;
+use crate::routing::policies::Rule;
+use crate::routing::snapshot::Wanted;
+use crate::targets::wish::{Wish, barred};
+use crate::wire::headers::Hints;
+use crate::wire::protocol::Protocol;
+use crate::wire::query::Query;
+use crate::wire::usage::tokens_of;
+
+/// The reason of a request that went to the default targets.
+pub(super) const DEGRADED: &str = "degraded";
+
+/// The reason of a request for which nothing is predicted, and whose model is left to the operator's order.
+const CONFIGURED: &str = "configured";
+
+/// An order that nothing was predicted for.
+#[derive(Debug)]
+pub(super) struct Ordered<'c> {
+    /// Models that may answer, best first, each with about the tokens of the request; there is at least one.
+    pub(super) ranked: Vec<(usize, f32)>,
+    pub(super) reason: &'static str,
+    pub(super) wish: Wish,
+    /// The operator's rule that it follows.
+    pub(super) rule: Option<&'c Rule>,
+}
+
+/// The order of a request by its names and the operator's rules. Where it, or a rule, sets limits that only predictions can keep
+/// it is refused, but for embeddings, of which there never are any.
+pub(super) fn in_order<'c>(
+    current: &'c Current,
+    hints: &Hints,
+    query: &Query<'_>,
+    protocol: Protocol,
+) -> Result<Ordered<'c>, Error> {
+    let (turns, context) = (query.turns(), query.context());
+    let rule = current.policies.first(&facts(current, query, hints, &turns, &context));
+    if let Some((rule, message)) = rule.and_then(|rule| Some((rule, rule.refuse.as_ref()?))) {
+        return Err(Error::PolicyRefused { policy: rule.name.clone(), message: message.clone() });
+    }
+    let is_embedding = protocol == Protocol::Embeddings;
+    let limits = rule.map_or_else(|| query.limits(), |rule| rule.tighten(query.limits()));
+    if !is_embedding
+        && (limits.max_cost_usd.is_some() || limits.min_quality.is_some() || limits.max_latency_ms.is_some())
+    {
+        return Err(Error::NoPredictions);
+    }
+    let mut wish = Wish { protocol, region: region(hints, rule)?, ..query.wish() };
+    let other = query.model().filter(|_| is_embedding);
+    let other = other.and_then(|model| current.targets.others().iter().position(|other| other == model));
+    let requested = match other {
+        Some(other) => vec![current.snapshot.router().models().len() + other],
+        None if is_embedding && query.model().is_none() => Vec::new(),
+        None => {
+            let models = if is_embedding { &[] } else { query.models() };
+            let selection = current.snapshot.select(Wanted { model: query.model(), models, ..Wanted::default() })?;
+            wish.sort = wish.sort.or(selection.sort);
+            selection.requested
+        }
+    };
+    let (mut models, reason) = match (requested.is_empty(), is_embedding) {
+        (false, _) => (requested, REQUESTED),
+        (true, true) => (current.targets.models(&wish), CONFIGURED),
+        (true, false) => (defaulted(current, &mut wish), DEGRADED),
+    };
+    let (allow, deny) = query.pool();
+    let fits = |patterns: &[String], name: &str| patterns.iter().any(|pattern| matches(pattern, name));
+    let ruled_out = rule.map(|rule| rule.denied.as_slice()).unwrap_or_default();
+    models.retain(|model_idx| {
+        let name = current.name(*model_idx);
+        let is_of_pool = is_embedding || ((allow.is_empty() || fits(allow, name)) && !fits(deny, name));
+        is_of_pool && ![&hints.denied, ruled_out].iter().any(|denied| denied.iter().any(|denied| denied == name))
+    });
+    if models.is_empty() {
+        return Err(Error::NoCandidate { excluded_by: vec!["allow", "deny"] });
+    }
+    // Of embeddings nothing is known; of the rest at least that a long one is long.
+    let bytes = if is_embedding { 0 } else { turns.iter().map(|turn| turn.text.len()).sum() };
+    #[expect(clippy::cast_precision_loss, reason = "it is a guess")]
+    let tokens = tokens_of(bytes) as f32;
+    let ranked = reached(current, models.into_iter().map(|model_idx| (model_idx, tokens)).collect(), &wish)?;
+    Ok(Ordered { ranked, reason, wish, rule })
+}
+
+/// Every model in the order of its first target, but that of the default target first, and of its targets that one.
+fn defaulted(current: &Current, wish: &mut Wish) -> Vec<usize> {
+    let mut models = current.targets.models(wish);
+    let default = current.settings.default_target.as_deref().and_then(|name| current.targets.default(name));
+    if let Some(default) = default {
+        wish.seat = Some(Arc::from(default.name.as_str()));
+        // Stable: the others stay in their order.
+        models.sort_by_key(|model_idx| *model_idx != default.model_idx);
+    }
+    models
+}
+
+/// The order after a mistake of ours, with the least that can be looked at; `None` where the request limits the choice, or nobody
+/// is left.
+pub(super) fn defaults<'c>(
+    current: &'c Current,
+    hints: &Hints,
+    query: &Query<'_>,
+    protocol: Protocol,
+) -> Option<Ordered<'c>> {
+    let (allow, deny) = query.pool();
+    let limits = query.limits();
+    let limited = limits.max_cost_usd.is_some() || limits.min_quality.is_some() || limits.max_latency_ms.is_some();
+    if limited || !allow.is_empty() || !deny.is_empty() {
+        return None;
+    }
+    // Rules may deny what nobody can look at now: with any, nothing is guessed.
+    if !current.policies.is_empty() {
+        return None;
+    }
+    let mut wish = Wish { protocol, region: hints.region.clone(), ..query.wish() };
+    let wanted = Wanted { model: query.model(), models: query.models(), allow, deny, ..Wanted::default() };
+    let mut models = current.snapshot.select(wanted).ok()?.requested;
+    if models.is_empty() {
+        models = defaulted(current, &mut wish);
+    }
+    let routers = current.snapshot.router().models();
+    models.retain(|model_idx| {
+        // Models that are not the router's have targets, but not for this.
+        let name = routers.get(*model_idx);
+        current.targets.names(*model_idx).next().is_some() && name.is_some_and(|name| !hints.denied.contains(name))
+    });
+    // How many tokens that are nobody can say now.
+    let ranked: Vec<_> = models.into_iter().map(|model_idx| (model_idx, 0.0)).collect();
+    (!ranked.is_empty()).then_some(Ordered { ranked, reason: DEGRADED, wish, rule: None })
+}
+
+/// Where a request comes from, and what that means. A rule's region is required, and the only one: a request that requires
+/// another has nowhere to go.
+pub(super) fn region(hints: &Hints, rule: Option<&Rule>) -> Result<Option<Region>, Error> {
+    let Some(ruled) = rule.and_then(|rule| rule.region.as_ref()) else { return Ok(hints.region.clone()) };
+    match &hints.region {
+        Some(Region { name, policy: RegionPolicy::Require }) if name != ruled => {
+            Err(Error::NoTarget { excluded_by: vec![barred::REGION] })
+        }
+        _ => Ok(Some(Region { name: ruled.clone(), policy: RegionPolicy::Require })),
+    }
+}
