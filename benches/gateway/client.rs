@@ -143,7 +143,7 @@ impl Pool {
     /// One request, on a connection that nobody uses.
     pub(crate) async fn ask(&self, ask: &Ask) -> Result<Answer, String> {
         let request = Request::post("/v1/chat/completions").header("content-type", "application/json");
-        let request = request.header("host", "bench").body(Full::new(Bytes::from(ask.body.to_string())));
+        let request = request.header("host", "localhost").body(Full::new(Bytes::from(ask.body.to_string())));
         let mut request = request.expect("a valid request");
         if let Some(key) = &ask.key {
             request.headers_mut().insert("authorization", key.clone());
@@ -154,7 +154,7 @@ impl Pool {
 
     /// Any other request, with a body of JSON or none.
     pub(crate) async fn call(&self, method: &str, path: &str, body: &str) -> Result<Answer, String> {
-        let request = Request::builder().method(method).uri(path).header("host", "bench");
+        let request = Request::builder().method(method).uri(path).header("host", "localhost");
         let request = request.header("content-type", "application/json").body(Full::new(body.to_owned().into()));
         self.send(request.expect("a valid request"), b"").await
     }
