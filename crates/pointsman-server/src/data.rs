@@ -15,7 +15,6 @@ mod route;
 mod strengths;
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -24,6 +23,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
 use crate::admins::is_cross_site;
+use crate::clock;
 use crate::error::Error;
 use crate::live::Live;
 use crate::ops;
@@ -68,7 +68,7 @@ async fn admit(State(live): State<Arc<Live>>, mut request: Request, next: Next) 
         }
         return next.run(request).await;
     }
-    match current.tenants.admit(request.headers(), Instant::now(), now_us) {
+    match current.tenants.admit(request.headers(), clock::now(), now_us) {
         Ok((admitted, place)) => {
             request.extensions_mut().insert(admitted.clone());
             request.extensions_mut().insert(Arc::clone(&current));

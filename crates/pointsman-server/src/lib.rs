@@ -43,13 +43,14 @@
 //! | `admins`, `tenants` | who may use either plane |
 //! | `explain` | decisions under a configuration, without a network |
 //! | `metrics` | what is counted and timed |
-//! | `moment` | times as texts, hours, days of the week |
+//! | `clock`, `moment` | what time it is; times as texts, hours, days of the week |
 //! | `error` | everything that can go wrong |
 //!
 //! `data::forwarded` is where they meet: a plan of `routing`, the order of `targets`, calls of `upstream`.
 #![forbid(unsafe_code)]
 
 mod admins;
+mod clock;
 pub mod config;
 mod data;
 mod error;

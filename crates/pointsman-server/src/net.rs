@@ -6,4 +6,5 @@ pub(crate) mod ids;
 pub(crate) mod lines;
 mod patient;
 pub(crate) mod server;
+pub(crate) mod sockets;
 pub(crate) mod stream;

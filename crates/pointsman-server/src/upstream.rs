@@ -1,9 +1,11 @@
 //! Calls to targets: one request, one answer or the reason why there is none. Which target to call, and whom after it, is
 //! decided elsewhere.
 
+#[cfg_attr(simulation, allow(dead_code, reason = "names are the simulation's"))]
 pub(crate) mod addresses;
 pub(crate) mod client;
 pub(crate) mod objection;
+mod sockets;
 pub(crate) mod sse;
 pub(crate) mod watch;
 
@@ -18,6 +20,7 @@ use serde::de::IgnoredAny;
 use serde_json::json;
 use tokio::time::timeout_at;
 
+use crate::clock;
 use crate::routing::causes::Cause;
 use crate::targets::Target;
 use crate::targets::health::Report;
@@ -163,7 +166,7 @@ pub(crate) async fn call(target: &Target, call: Call) -> Result<Answer, Failure>
     if let Some((name, value)) = target.credential(protocol) {
         headers.insert(name, value);
     }
-    let now = Instant::now();
+    let now = clock::now();
     let own = now + target.timeouts.total;
     let total = Until::first(own, by.all);
     // Of an answer that is no stream everything comes at once, at the end.

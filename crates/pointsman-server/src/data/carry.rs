@@ -8,6 +8,7 @@ use axum::body::Bytes;
 use axum::http::HeaderMap;
 use tokio::time::timeout;
 
+use crate::clock;
 use crate::error::{Error, UpstreamOutcome};
 use crate::live::{Current, Live};
 use crate::routing::retries::{ROUNDS, wait};
@@ -71,7 +72,7 @@ struct Lost<'r> {
 
 impl<'r> Lost<'r> {
     fn new(target: &'r Target, failure: Failure) -> Self {
-        Self { target, failure, at: Instant::now() }
+        Self { target, failure, at: clock::now() }
     }
 
     /// Time that the target asked for.
@@ -118,7 +119,7 @@ impl<'r> Carrier<'r> {
     /// Asks until somebody answers.
     pub(super) async fn carry_out(&self) -> Result<Carried<'r>, Error> {
         let live = self.live;
-        let longest = Instant::now() + LONGEST;
+        let longest = clock::now() + LONGEST;
         let deadline = self.timeout.map_or(longest, |timeout| timeout.min(longest));
         live.retries.deposit();
         let mut tried = Tried::default();
@@ -126,7 +127,7 @@ impl<'r> Carrier<'r> {
         let rounds = if wish.is_single { 1 } else { ROUNDS };
         for round in 0..rounds {
             let chance = || live.ids.fraction();
-            let mut order = self.current.targets.in_order(self.ranked, wish, Instant::now(), chance);
+            let mut order = self.current.targets.in_order(self.ranked, wish, clock::now(), chance);
             if wish.is_single {
                 order.truncate(1);
             }
@@ -140,14 +141,14 @@ impl<'r> Carrier<'r> {
             if round + 1 == rounds || !live.retries.has_one() {
                 break;
             }
-            let (now, jitter) = (Instant::now(), live.ids.fraction());
+            let (now, jitter) = (clock::now(), live.ids.fraction());
             // Of every target what it said last.
             let failed = &tried.failed;
             let is_last =
                 |at: usize| !failed[at + 1..].iter().any(|later| std::ptr::eq(later.target, failed[at].target));
             let last = (0..failed.len()).filter(|at| is_last(*at)).map(|at| failed[at]);
             let Some(pause) = last.filter_map(|lost| lost.pause(round, jitter, now)).min() else { break };
-            if Instant::now() + pause >= deadline {
+            if clock::now() + pause >= deadline {
                 break;
             }
             tokio::time::sleep(pause).await;
@@ -171,7 +172,7 @@ impl<'r> Carrier<'r> {
                 continue;
             }
             // Who has no time left is asked nothing.
-            if !failed.is_empty() && Instant::now() >= deadline {
+            if !failed.is_empty() && clock::now() >= deadline {
                 break;
             }
             if let Some(Lost { target: from, failure, .. }) = failed.last()
@@ -180,7 +181,7 @@ impl<'r> Carrier<'r> {
                 self.live.metrics.fallback(&from.name, &target.name, failure.as_str());
             }
             // Somebody else needs time too, before the client goes.
-            let now = Instant::now();
+            let now = clock::now();
             let patience = match self.timeout {
                 Some(timeout) if !order.as_slice().is_empty() => now + timeout.saturating_duration_since(now) / 2,
                 _ => deadline,
@@ -228,7 +229,7 @@ impl<'r> Carrier<'r> {
             return false;
         }
         let before = failed.iter().rev().find(|lost| std::ptr::eq(lost.target, target));
-        before.is_none_or(|lost| lost.is_due(Instant::now()) && self.live.retries.take())
+        before.is_none_or(|lost| lost.is_due(clock::now()) && self.live.retries.take())
     }
 
     /// Asks a target, and where that has not answered after a while, the next one too; the first answer that is no refusal counts, and
@@ -242,7 +243,7 @@ impl<'r> Carrier<'r> {
         failed: &Failed<'r>,
         call: Asked,
     ) -> Result<(&'r Target, Heard, usize), Failed<'r>> {
-        let begun = Instant::now();
+        let begun = clock::now();
         let mut asked = pin!(self.ask(first, call));
         let lost = |target, failure| Lost::new(target, failure);
         if let Ok(answer) = timeout(after, &mut asked).await {
@@ -257,7 +258,7 @@ impl<'r> Carrier<'r> {
         };
         order.next();
         self.live.metrics.hedge();
-        let begun = [begun, Instant::now()];
+        let begun = [begun, clock::now()];
         let mut hedged = pin!(self.ask(second, Asked { number: call.number + 1, ..call }));
         let (at, answer) = tokio::select! {
             answer = &mut asked => (0, answer),
@@ -268,7 +269,7 @@ impl<'r> Carrier<'r> {
             answer.map(|answer| (targets[at], answer, 1)).map_err(|failure| vec![lost(targets[at], failure)])
         };
         if is_good(&answer) {
-            let now = Instant::now();
+            let now = clock::now();
             targets[other].outrun(now - begun[other], now);
             return told(at, answer);
         }
@@ -282,7 +283,7 @@ impl<'r> Carrier<'r> {
     }
 
     async fn ask(&self, target: &Target, Asked { number, by }: Asked) -> Result<Heard, Failure> {
-        let begun = Instant::now();
+        let begun = clock::now();
         let protocol = self.wish.protocol;
         let span = self.trace.map(|trace| trace.attempt(target, protocol, number));
         let mut headers = self.headers.clone();
@@ -299,13 +300,13 @@ impl<'r> Carrier<'r> {
         };
         let answer = upstream::call(target, call).await;
         let turn = match &answer {
-            Ok(Answer::Whole { .. }) => target.answered(begun.elapsed(), Instant::now()),
+            Ok(Answer::Whole { .. }) => target.answered(clock::now() - begun, clock::now()),
             // Whether a stream was an answer is known at its end: one that is always cut must open the circuit.
             Ok(Answer::Stream(_)) => {
-                target.began(begun.elapsed(), Instant::now());
+                target.began(clock::now() - begun, clock::now());
                 None
             }
-            Err(failure) => target.lost(*failure, begun.elapsed(), self.forward.streams, Instant::now()),
+            Err(failure) => target.lost(*failure, clock::now() - begun, self.forward.streams, clock::now()),
         };
         self.live.metrics.circuit(&target.name, turn);
         let outcome = answer.as_ref().map_or_else(|failure| failure.as_str(), |_| "answered");

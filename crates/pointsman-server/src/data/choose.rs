@@ -9,6 +9,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use super::decide::{Made, planned, read};
 use super::order::{DEGRADED, Ordered, defaults, in_order, region};
 use super::record;
+use crate::clock;
 use crate::error::Error;
 use crate::live::{Current, Live};
 use crate::routing::plan::REQUESTED;
@@ -48,7 +49,7 @@ pub(super) fn choose_or_degrade(
     bytes: &[u8],
     protocol: Protocol,
 ) -> Result<Chosen, Error> {
-    let started = Instant::now();
+    let started = clock::now();
     if current.targets.is_empty() {
         return Err(Error::NoTargets);
     }

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::order::{DEGRADED, Ordered, in_order};
 use super::record;
+use crate::clock;
 use crate::error::Error;
 use crate::live::{Current, Live};
 use crate::metrics::Stage;
@@ -60,7 +61,7 @@ pub(crate) fn decide(
     form: Form,
     out: &mut Vec<u8>,
 ) -> Result<Decided, Error> {
-    let started = Instant::now();
+    let started = clock::now();
     let query = read(live, current, body)?;
     if current.shelf.stands_in().is_some() {
         return undecided(live, current, hints, &query, form, out);
@@ -302,7 +303,7 @@ pub(super) fn planned<R>(
     let limits = rule.map_or_else(|| query.limits(), |rule| rule.tighten(query.limits()));
     let id = live.ids.next("dec");
     let split = rule.and_then(|rule| Some((rule.split.as_ref()?, unit(rule, hints, query, &turns, &id))));
-    let parsed = Instant::now();
+    let parsed = clock::now();
 
     #[cfg(test)]
     assert!(!live.sabotaged.load(std::sync::atomic::Ordering::Relaxed), "sabotaged");
@@ -310,13 +311,13 @@ pub(super) fn planned<R>(
         let Scratch { features, predictions, ranking } = scratch;
         let router = snapshot.router();
         router.featurise(&request, features);
-        let embedded = Instant::now();
+        let embedded = clock::now();
         router.predict(features, predictions);
-        let scored = Instant::now();
+        let scored = clock::now();
         let decision = selection.bound.decide(predictions, &limits, ranking);
         let preferred = Preferred { split, session: seat.as_ref().and_then(seated) };
         let plan = plan(&selection, &decision, preferred)?;
-        let ended = Instant::now();
+        let ended = clock::now();
 
         let elapsed_us = u64::try_from((ended - parsed).as_micros()).unwrap_or(u64::MAX);
         let (model_idx, reason) = (plan.model_idx, plan.reason);

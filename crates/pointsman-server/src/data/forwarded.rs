@@ -7,7 +7,6 @@
 //! ```
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use axum::body::Bytes;
 use axum::extract::Request;
@@ -20,6 +19,7 @@ use super::choose::{Chosen, choose_or_degrade};
 use super::record::Errand;
 use super::relay::Relay;
 use super::route::LONGEST_INLINE;
+use crate::clock;
 use crate::error::Error;
 use crate::live::{Current, Live};
 use crate::net::{body, stream};
@@ -39,7 +39,7 @@ pub(super) async fn forwarded(live: Arc<Live>, request: Request, protocol: Proto
     let current = live.of(&head.extensions);
     let hints = Hints::new(head, &live, &current)?;
     let bytes = body::read(body, live.limits.max_body_bytes, live.limits.read_timeout).await?;
-    let started = Instant::now();
+    let started = clock::now();
     let hints = Arc::new(hints);
     let (mut chosen, in_flight) = if bytes.len() <= LONGEST_INLINE {
         (choose_or_degrade(&live, &current, &hints, &bytes, protocol)?, in_flight)
@@ -68,7 +68,7 @@ pub(super) async fn forwarded(live: Arc<Live>, request: Request, protocol: Proto
         errand.settle(error.code());
         return Err(error);
     }
-    let sent = Instant::now();
+    let sent = clock::now();
     let Carried { target, answer, asked, attempts, span } = match carrier.carry_out().await {
         Ok(carried) => carried,
         Err(error) => {
@@ -82,7 +82,7 @@ pub(super) async fn forwarded(live: Arc<Live>, request: Request, protocol: Proto
             };
         }
     };
-    let answered = Instant::now();
+    let answered = clock::now();
     errand.answered_by(target, protocol, attempts);
     errand.spanned_by(span);
     if let Some(session) = chosen.session {
@@ -109,7 +109,7 @@ pub(super) async fn forwarded(live: Arc<Live>, request: Request, protocol: Proto
             let body = with(metadata, &errand, body);
             errand.settle(if status.is_success() { "answered" } else { "refused" });
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            live.metrics.overhead((sent - started) + answered.elapsed());
+            live.metrics.overhead((sent - started) + (clock::now() - answered));
             Ok((status, headers, body).into_response())
         }
         Answer::Stream(begun) => {
@@ -131,7 +131,7 @@ pub(super) async fn forwarded(live: Arc<Live>, request: Request, protocol: Proto
                 _in_flight: in_flight,
             };
             tokio::spawn(relay.run(begun, sink));
-            live.metrics.overhead((sent - started) + answered.elapsed());
+            live.metrics.overhead((sent - started) + (clock::now() - answered));
             Ok((StatusCode::OK, headers, body).into_response())
         }
     }

@@ -9,6 +9,7 @@ use pointsman_ledger::{Decision, EMBEDDINGS, Outcome};
 use serde_json::{Value, json};
 
 use super::decide::Made;
+use crate::clock;
 use crate::error::Error;
 use crate::live::{Current, Live};
 use crate::metrics::gen_ai::{Answered, Answers};
@@ -182,7 +183,7 @@ impl Errand {
             clippy::cast_sign_loss,
             reason = "what is too large becomes the largest"
         )]
-        let held = hints.tokens.as_ref().map(|limit| limit.take(tokens.ceil() as u32, Instant::now()));
+        let held = hints.tokens.as_ref().map(|limit| limit.take(tokens.ceil() as u32, clock::now()));
         self.input_tokens = tokens;
         self.held = held.transpose().inspect_err(|_| live.metrics.rate_limited(tenant))?;
         let usd = self.expected.cost_usd.unwrap_or_default();
@@ -219,7 +220,7 @@ impl Errand {
         if let Some(span) = &self.span {
             span.first_token();
         }
-        self.outcome.first_token_ms = Some(self.started.elapsed().as_secs_f64() * 1e3);
+        self.outcome.first_token_ms = Some((clock::now() - self.started).as_secs_f64() * 1e3);
     }
 
     /// Looks for the target's count of tokens in an answer, or a part of one.
@@ -305,7 +306,7 @@ impl Errand {
         {
             let Outcome { input_tokens, output_tokens, first_token_ms, .. } = self.outcome;
             answers.note(&Answered {
-                duration: self.started.elapsed(),
+                duration: clock::now() - self.started,
                 first_token: first_token_ms.map(|ms| Duration::from_secs_f64(ms / 1e3)),
                 input_tokens,
                 output_tokens,
@@ -318,7 +319,7 @@ impl Errand {
         if let Some(held) = self.held.take()
             && was_answered
         {
-            held.settle(input.saturating_add(output), Instant::now());
+            held.settle(input.saturating_add(output), clock::now());
         }
         if let Some((tenant, reserved)) = self.account.take()
             && was_answered
@@ -334,7 +335,7 @@ impl Errand {
             }
         }
         if let Some(state) = &self.live.state {
-            self.outcome.latency_ms = Some(self.started.elapsed().as_secs_f64() * 1e3);
+            self.outcome.latency_ms = Some((clock::now() - self.started).as_secs_f64() * 1e3);
             state.ledger.settle(std::mem::take(&mut self.outcome));
         }
     }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::record::Errand;
+use crate::clock;
 use crate::live::{Current, InFlight, Live};
 use crate::net::stream;
 use crate::targets::Ended;
@@ -71,7 +72,7 @@ impl Relay {
             if done {
                 break End::Well;
             }
-            let now = Instant::now();
+            let now = clock::now();
             if now >= until.at {
                 break End::Broken(until.late);
             }
@@ -110,7 +111,7 @@ impl Relay {
                 break End::Told;
             }
         };
-        let now = Instant::now();
+        let now = clock::now();
         let turn = match end {
             End::Well => {
                 target.ended(Ended { time: now - asked, tokens: errand.output_tokens(), was_stream: true }, now)

@@ -7,7 +7,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
 
 use axum::Router;
 use axum::body::Body;
@@ -18,6 +17,7 @@ use hyper::body::Incoming;
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 
+use crate::clock;
 use crate::error::Error;
 use crate::live::Live;
 use crate::metrics::Route;
@@ -50,7 +50,7 @@ impl Guarded {
     }
 
     async fn answer(self, request: hyper::Request<Incoming>) -> Response {
-        let started = Instant::now();
+        let started = clock::now();
         let live = &self.live;
         let id = request_id(request.headers())
             .unwrap_or_else(|| HeaderValue::try_from(live.ids.next("req")).expect("an identifier is ASCII"));
@@ -75,7 +75,7 @@ impl Guarded {
             });
             response
         };
-        let took = started.elapsed();
+        let took = clock::now() - started;
         let status = response.status().as_u16();
         live.metrics.request(route, status, took);
         if let Some(trace) = trace {

@@ -1,12 +1,18 @@
 //! Identifiers that do not repeat, not even across restarts, and that nobody can guess.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
+#[cfg(not(simulation))]
+use std::hash::RandomState as Keyed;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Keys that everybody knows: what is simulated twice is the same twice.
+#[cfg(simulation)]
+type Keyed = std::hash::BuildHasherDefault<std::hash::DefaultHasher>;
 
 /// A counter under two keyed hashes, whose keys the process draws at its start: 128 bits per identifier.
 #[derive(Debug, Default)]
 pub(crate) struct Ids {
-    keys: [RandomState; 2],
+    keys: [Keyed; 2],
     next: AtomicU64,
 }
 

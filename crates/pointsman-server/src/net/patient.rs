@@ -6,12 +6,12 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
+
+use super::sockets::TcpStream;
 
 /// A stream whose writes fail once nothing could be written for `patience`. A peer that asks and does not read would
 /// otherwise hold its connection, and what waits to be sent, for as long as it likes.
-#[derive(Debug)]
 pub(super) struct Patient {
     stream: TcpStream,
     patience: Duration,

@@ -5,17 +5,18 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time;
 
 use super::guard::{Guarded, LONGEST_HEAD};
 use super::patient::Patient;
+use super::sockets::{TcpListener, TcpStream};
+use crate::clock;
 use crate::error::Error;
 use crate::live::Live;
 use crate::settings::Settings;
@@ -71,11 +72,16 @@ impl Server {
 }
 
 /// A socket and who answers there.
-#[derive(Debug)]
 struct Plane {
     listener: TcpListener,
     address: SocketAddr,
     service: Guarded,
+}
+
+impl std::fmt::Debug for Plane {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Plane").field("address", &self.address).finish_non_exhaustive()
+    }
 }
 
 impl Plane {
@@ -201,7 +207,7 @@ impl Listening {
             let mut connections = data.accept(limits.read_timeout, shutdown).await;
             // An error here is the deadline; what has finished by then has left the set.
             let all = async { while connections.join_next().await.is_some() {} };
-            let until = Instant::now() + limits.drain_timeout;
+            let until = clock::now() + limits.drain_timeout;
             let _ = time::timeout_at(until.into(), all).await;
             let cut = connections.len();
             connections.shutdown().await;

@@ -1,7 +1,6 @@
 //! `GET /metrics`.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
@@ -9,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 
 use pointsman_ledger::Ledger;
 
+use crate::clock;
 use crate::live::Live;
 use crate::state::now_us;
 
@@ -26,7 +26,7 @@ pub(crate) async fn metrics(State(live): State<Arc<Live>>) -> Response {
     live.metrics.ledger(ledger.map_or(0, Ledger::lost), ledger.map_or(0, Ledger::waiting));
     let current = live.current();
     live.metrics.budgets(current.tenants.left(now_us()));
-    let now = Instant::now();
+    let now = clock::now();
     live.metrics.standings(current.targets.iter().map(|target| (target.name.as_str(), target.standing(now))));
     live.metrics.paces(current.targets.iter().map(|target| (target.name.as_str(), target.pace(now))));
     ([(CONTENT_TYPE, OPENMETRICS)], live.metrics.text()).into_response()

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
-use std::time::Instant;
 
 use axum::Json;
 use axum::extract::State;
@@ -16,6 +15,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
+use crate::clock;
 use crate::error::Error;
 use crate::live::Live;
 use crate::state::now_us;
@@ -165,7 +165,7 @@ pub(crate) async fn status(State(live): State<Arc<Live>>) -> Result<Response, Er
     let traffic = calls.into_iter().map(|(model, calls)| (model, calls as f64 / all)).collect();
     let snapshot = &current.snapshot;
     let models = snapshot.router().models();
-    let now = Instant::now();
+    let now = clock::now();
     let targets = current.targets.iter().map(|target| {
         let of = || timings.iter().filter(|timing| timing.target == target.name);
         let PaceNow { first, whole, speed } = target.pace(now);

@@ -24,6 +24,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout, timeout_at};
 
 use super::{Collector, TraceProtocol};
+use crate::clock;
 use crate::error::Error;
 use crate::upstream::Failure;
 use crate::upstream::addresses::Reach;
@@ -218,7 +219,7 @@ impl Losses {
         }
         let cause = cause.unwrap_or("it takes them more slowly than they come");
         tracing::warn!(lost = lost - self.said, collector = self.collector, cause, "traces are lost");
-        (self.said, self.last) = (lost, Some(Instant::now()));
+        (self.said, self.last) = (lost, Some(clock::now()));
     }
 }
 

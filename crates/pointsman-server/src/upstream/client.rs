@@ -11,7 +11,6 @@ use axum::http::{HeaderMap, Method, Request, Response, Uri};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{self, Client as Pool};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::crypto::ring::default_provider;
@@ -23,7 +22,8 @@ use tokio::time::timeout;
 use tower_service::Service;
 
 use super::Failure;
-use super::addresses::{Reach, Resolver, refused};
+use super::addresses::{Reach, refused};
+use super::sockets::{Tcp, tcp};
 use crate::error::Error;
 
 /// How long a connection that nobody uses is kept.
@@ -65,20 +65,16 @@ fn builder() -> ConfigBuilder<ClientConfig, WantsVerifier> {
 
 /// A pool of connections; clones share it.
 #[derive(Clone, Debug)]
-pub(crate) struct Client(Pool<Within<HttpsConnector<HttpConnector<Resolver>>>, Full<Bytes>>);
+pub(crate) struct Client(Pool<Within<HttpsConnector<Tcp>>, Full<Bytes>>);
 
 impl Client {
     /// A pool whose connections may take so long to come about.
     pub(crate) fn new(trust: &Trust, connect: Duration, reach: Reach) -> Self {
-        let mut http = HttpConnector::new_with_resolver(Resolver::new(reach));
-        http.set_connect_timeout(Some(connect));
-        http.set_nodelay(true);
-        http.enforce_http(false);
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(trust.0.clone())
             .https_or_http()
             .enable_http1()
-            .wrap_connector(http);
+            .wrap_connector(tcp(connect, reach));
         let pool = Pool::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(KEPT)

@@ -2,12 +2,13 @@
 //! request, and one that died is known to be dead before the next one comes.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::http::HeaderMap;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use crate::clock;
 use crate::live::{Current, Live};
 use crate::targets::Target;
 use crate::targets::health::Report;
@@ -26,7 +27,7 @@ pub(crate) async fn watch(live: Arc<Live>) {
         // Spread, or several gateways would ask at the same time.
         sleep(interval.mul_f64(0.75 + live.ids.fraction() / 2.0)).await;
         let current = live.current();
-        let now = Instant::now();
+        let now = clock::now();
         let in_doubt = current.targets.iter().filter(|target| target.is_in_doubt(interval, now));
         let mut asked: JoinSet<()> =
             in_doubt.map(|target| ask(Arc::clone(&live), Arc::clone(&current), target.position)).collect();
@@ -39,7 +40,7 @@ async fn ask(live: Arc<Live>, current: Arc<Current>, position: usize) {
     let health = &current.targets.health;
     if let Some(report) = probe(target, &health.path, health.timeout).await {
         live.metrics.probe(&target.name, if report == Report::Lives { "lives" } else { "failed" });
-        live.metrics.circuit(&target.name, target.report(report, Instant::now()));
+        live.metrics.circuit(&target.name, target.report(report, clock::now()));
     }
 }
 
