@@ -26,6 +26,7 @@ use crate::admins::is_cross_site;
 use crate::clock;
 use crate::error::Error;
 use crate::live::Live;
+use crate::metrics::Tenant;
 use crate::ops;
 use crate::state::now_us;
 
@@ -74,16 +75,19 @@ async fn admit(State(live): State<Arc<Live>>, mut request: Request, next: Next) 
             request.extensions_mut().insert(Arc::clone(&current));
             let mut response = next.run(request).await;
             admitted.mark(response.headers_mut());
+            response.extensions_mut().insert(Tenant(admitted.label));
             match place {
                 Some(place) => place.hold(response),
                 None => response,
             }
         }
         Err((error, tenant)) => {
+            let mut response = error.into_response();
             if let Some(tenant) = tenant {
-                live.metrics.rate_limited(tenant);
+                live.metrics.rate_limited(tenant.name());
+                response.extensions_mut().insert(Tenant(tenant.label()));
             }
-            error.into_response()
+            response
         }
     }
 }

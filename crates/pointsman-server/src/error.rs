@@ -4,6 +4,11 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::routing::snapshot::AUTO;
+
+/// Names that an error repeats.
+const MOST_REPEATED: usize = 32;
+
 /// What this crate reports. The first variants end the server's start or a reload; a client sees the others, as an
 /// OpenAI error envelope with a stable code.
 #[derive(Debug, thiserror::Error)]
@@ -274,10 +279,18 @@ pub enum Error {
     Upstream {
         /// What it comes to.
         outcome: UpstreamOutcome,
-        /// Target and cause of every attempt, in order.
-        attempts: Vec<(String, &'static str)>,
+        /// Every attempt, in order.
+        attempts: Vec<Attempted>,
         /// Seconds after which a target wants to be asked again.
         retry_after: Option<u32>,
+    },
+    /// Nobody could answer, and who was asked for.
+    #[error("{error}")]
+    Asking {
+        /// Names of models, or `auto`, in the request's order and shortened.
+        models: Vec<String>,
+        /// Why nobody could.
+        error: Box<Self>,
     },
     /// Feedback, where no state is kept.
     #[error("no state is kept here: decisions are not remembered, and feedback is not taken")]
@@ -440,10 +453,21 @@ impl Error {
         Self::InvalidRequest { param: param.into(), expected: expected.into(), got: got.into() }
     }
 
+    /// The same with whom the request asked for, where nobody could answer.
+    pub(crate) fn asking(self, body: &[u8]) -> Self {
+        match self {
+            Self::NoCandidate { .. } | Self::NoTarget { .. } | Self::Upstream { .. } => {
+                Self::Asking { models: requested(body), error: Box::new(self) }
+            }
+            error => error,
+        }
+    }
+
     /// Calls to targets that came to nothing.
     pub(crate) fn attempts(&self) -> usize {
         match self {
             Self::Upstream { attempts, .. } => attempts.len(),
+            Self::Asking { error, .. } => error.attempts(),
             _ => 0,
         }
     }
@@ -459,6 +483,32 @@ impl Error {
         }
         text
     }
+}
+
+/// Whom a body asks for, in its order.
+fn requested(body: &[u8]) -> Vec<String> {
+    #[derive(Default, serde::Deserialize)]
+    struct Names {
+        model: Option<String>,
+        #[serde(default)]
+        models: Vec<String>,
+    }
+    let Names { model, models } = serde_json::from_slice(body).unwrap_or_default();
+    let auto = (model.is_none() && models.is_empty()).then(|| AUTO.to_owned());
+    let all = model.into_iter().chain(models).chain(auto);
+    all.take(MOST_REPEATED).map(|name| name.chars().take(80).collect()).collect()
+}
+
+/// A call that came to nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Attempted {
+    /// Whom it was to.
+    pub target: String,
+    /// Why it came to nothing, of a closed set.
+    pub cause: &'static str,
+    /// The status, where the target answered with one.
+    pub status: Option<u16>,
 }
 
 /// What failed attempts come to.

@@ -76,7 +76,7 @@ mod upstream;
 mod wire;
 
 pub use config::Config;
-pub use error::{Error, UpstreamOutcome};
+pub use error::{Attempted, Error, UpstreamOutcome};
 pub use explain::Explainer;
 pub use net::server::{Listening, Reloader, Server};
 pub use regions::{RegionPolicy, RegionSettings};

@@ -4,8 +4,8 @@
 pub(crate) mod gen_ai;
 mod pace;
 
-use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
@@ -181,8 +181,14 @@ struct RouteLabel {
     route: &'static str,
 }
 
+/// The tenant of a request as metrics call it; an extension of its reply.
+#[derive(Clone, Debug)]
+pub(crate) struct Tenant(pub(crate) Arc<str>);
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
+    /// Empty without tenants; of more than a metric should have, `other`.
+    tenant: Arc<str>,
     route: &'static str,
     outcome: &'static str,
 }
@@ -206,6 +212,13 @@ struct CauseLabel {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct AttemptLabels {
     target: String,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CallLabels {
+    target: String,
+    status_class: &'static str,
     outcome: &'static str,
 }
 
@@ -245,9 +258,11 @@ pub(crate) struct Metrics {
     gen_ai: GenAi,
     stages: [Histogram; 4],
     requests: Vec<RequestCell>,
+    /// The same counters by tenant.
+    of_tenants: Family<RequestLabels, Counter>,
     decisions: Family<DecisionLabels, Counter>,
     reloads: Family<ResultLabel, Counter>,
-    attempts: Family<AttemptLabels, Counter>,
+    attempts: Family<CallLabels, Counter>,
     degraded: Family<CauseLabel, Counter>,
     rate_limited: Family<TenantLabel, Counter>,
     router_info: Family<VersionLabel, Gauge>,
@@ -328,7 +343,8 @@ impl Metrics {
         let cell = |route: Route| RequestCell {
             outcomes: Outcome::ALL
                 .map(|outcome| {
-                    let labels = RequestLabels { route: route.label(), outcome: outcome.label() };
+                    let labels =
+                        RequestLabels { tenant: Arc::default(), route: route.label(), outcome: outcome.label() };
                     requests.get_or_create_owned(&labels)
                 })
                 .to_vec(),
@@ -338,6 +354,7 @@ impl Metrics {
             stages: [Stage::parse, Stage::embed, Stage::score, Stage::policy]
                 .map(|stage| stages.get_or_create_owned(&StageLabel { stage })),
             requests: Route::ALL.map(cell).into(),
+            of_tenants: requests.clone(),
             registry: root,
             gen_ai,
             decisions,
@@ -377,9 +394,17 @@ impl Metrics {
         self.stages[stage as usize].observe(took.as_secs_f64());
     }
 
-    pub(crate) fn request(&self, route: Route, status: u16, took: Duration) {
+    pub(crate) fn request(&self, route: Route, tenant: Option<&Tenant>, status: u16, took: Duration) {
         let cell = &self.requests[route as usize];
-        cell.outcomes[Outcome::of(status) as usize].inc();
+        let outcome = Outcome::of(status);
+        match tenant {
+            None => cell.outcomes[outcome as usize].inc(),
+            Some(Tenant(tenant)) => {
+                let labels =
+                    RequestLabels { tenant: Arc::clone(tenant), route: route.label(), outcome: outcome.label() };
+                self.of_tenants.get_or_create_owned(&labels).inc()
+            }
+        };
         cell.duration.observe(took.as_secs_f64());
     }
 
@@ -403,8 +428,15 @@ impl Metrics {
     }
 
     /// A call to a target, and how it ended.
-    pub(crate) fn attempt(&self, target: &str, outcome: &'static str) {
-        self.attempts.get_or_create_owned(&AttemptLabels { target: target.to_owned(), outcome }).inc();
+    pub(crate) fn attempt(&self, target: &str, outcome: &'static str, status: Option<u16>) {
+        let status_class = match status {
+            None => "none",
+            Some(200..=299) => "2xx",
+            Some(300..=399) => "3xx",
+            Some(400..=499) => "4xx",
+            Some(_) => "5xx",
+        };
+        self.attempts.get_or_create_owned(&CallLabels { target: target.to_owned(), status_class, outcome }).inc();
     }
 
     /// A request that went to the default targets because no decision could be made.

@@ -89,14 +89,17 @@ impl TenantSettings {
     }
 }
 
+/// A tenant as it is configured, and what it has used.
 #[derive(Clone, Debug)]
-struct Tenant {
+pub(crate) struct Tenant {
     name: Arc<str>,
     /// The router's models that it may not use.
     denied: Arc<[String]>,
     region: Arc<TenantRegion>,
     objective: Option<Objective>,
     /// Requests under way, counted from the moment that there is a limit.
+    /// What metrics call it: its name, or of more than they should have, `other`.
+    label: Arc<str>,
     places: Places,
     max_in_flight: Option<usize>,
     bucket: Option<Arc<Mutex<Bucket>>>,
@@ -104,6 +107,10 @@ struct Tenant {
     account: Arc<Account>,
     budget: Option<Budget>,
 }
+
+/// Tenants that metrics call by name, the first ones of the configuration, and what they call all others.
+const MOST_LABELLED: usize = 200;
+const OTHER: &str = "other";
 
 /// Tenants that were left out and are remembered.
 const MOST_GONE: usize = 10_000;
@@ -122,6 +129,8 @@ pub(crate) struct Tenants {
 pub(crate) struct Admitted {
     /// The tenant.
     pub(crate) name: Arc<str>,
+    /// What metrics call it.
+    pub(crate) label: Arc<str>,
     /// The router's models that it may not use.
     pub(crate) denied: Arc<[String]>,
     /// What its settings say of its region.
@@ -136,7 +145,18 @@ pub(crate) struct Admitted {
 }
 
 /// Why a request is kept out, and the tenant where that is for its limit.
-type Kept<'t> = (Error, Option<&'t str>);
+type Kept<'t> = (Error, Option<&'t Tenant>);
+
+impl Tenant {
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What metrics call it.
+    pub(crate) fn label(&self) -> Arc<str> {
+        Arc::clone(&self.label)
+    }
+}
 
 impl Tenants {
     /// Checks what is configured. A tenant whose limit is what it was in `before` keeps what it has used of it; what it has spent it
@@ -201,6 +221,7 @@ impl Tenants {
                 budget: budget.map(|limit_usd| Budget { limit_usd, account: Arc::clone(&account) }),
                 account,
                 name: setting.name.as_str().into(),
+                label: if tenants.all.len() < MOST_LABELLED { setting.name.as_str() } else { OTHER }.into(),
                 denied: models.iter().filter(|model| !may(model)).cloned().collect(),
                 region: Arc::new(TenantRegion { name: setting.region.clone(), policy: setting.region_policy }),
                 objective: setting.objective.clone(),
@@ -272,15 +293,17 @@ impl Tenants {
     ) -> Result<(Admitted, Option<Place>), Kept<'_>> {
         let tenant = self.keys.whose(headers, clock).map_err(|error| (error, None))?;
         let tenant = &self.all[tenant];
+        let named = Some(tenant);
         let place = tenant
             .max_in_flight
-            .map(|limit| tenant.places.take(limit).ok_or_else(|| (Error::TenantBusy { limit }, Some(&*tenant.name))));
+            .map(|limit| tenant.places.take(limit).ok_or_else(|| (Error::TenantBusy { limit }, named)));
         let place = place.transpose()?;
         // Nothing is left half changed by a panic.
         let taken = tenant.bucket.as_ref().map(|b| b.lock().unwrap_or_else(PoisonError::into_inner).take(1, now));
-        let quota = taken.transpose().map_err(|wait| (Error::rate_limited(wait), Some(&*tenant.name)))?;
+        let quota = taken.transpose().map_err(|wait| (Error::rate_limited(wait), named))?;
         let admitted = Admitted {
             name: Arc::clone(&tenant.name),
+            label: Arc::clone(&tenant.label),
             denied: Arc::clone(&tenant.denied),
             region: Arc::clone(&tenant.region),
             budget: tenant.budget.clone(),
@@ -366,7 +389,11 @@ mod tests {
         assert!((0..2).all(|_| tenants.admit(&bearing("Bearer pm-acme"), now, || 0).is_ok()));
         let same = Tenants::new(&[acme()], &models(), Some(&tenants), &BTreeMap::new(), 0).expect("valid");
         let (error, name) = same.admit(&bearing("Bearer pm-acme"), now, || 0).expect_err("used up");
-        assert!(matches!(error, Error::RateLimited { retry_after: 30 }) && name == Some("acme"), "{error}");
+        assert!(
+            matches!(error, Error::RateLimited { retry_after: 30 })
+                && name.is_some_and(|tenant| tenant.name() == "acme"),
+            "{error}"
+        );
         let more = TenantSettings { requests_per_minute: Some(3), ..acme() };
         let changed = Tenants::new(&[more], &models(), Some(&tenants), &BTreeMap::new(), 0).expect("valid");
         assert!(changed.admit(&bearing("Bearer pm-acme"), now, || 0).is_ok());
@@ -401,7 +428,7 @@ mod tests {
             let admitted = tenants.admit(&bearing("Bearer pm-acme"), Instant::now(), || 0);
             admitted
                 .map(|(_, place)| place.expect("a limit"))
-                .map_err(|(error, name)| (error.to_string(), name.map(str::to_owned)))
+                .map_err(|(error, name)| (error.to_string(), name.map(|tenant| tenant.name().to_owned())))
         };
         let tenants = load(1, None);
         let first = admit(&tenants).expect("let in");

@@ -109,6 +109,14 @@ impl Failure {
         }
     }
 
+    /// The status of the target's answer, where there was one.
+    pub(crate) const fn status(self) -> Option<u16> {
+        match self {
+            Self::Status(status, _) => Some(status),
+            _ => None,
+        }
+    }
+
     /// What it says of the target's health; nothing by itself where the client did not wait.
     pub(crate) const fn report(self) -> Option<Report> {
         Some(match self {

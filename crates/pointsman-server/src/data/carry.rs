@@ -9,7 +9,7 @@ use axum::http::HeaderMap;
 use tokio::time::timeout;
 
 use crate::clock;
-use crate::error::{Error, UpstreamOutcome};
+use crate::error::{Attempted, Error, UpstreamOutcome};
 use crate::live::{Current, Live};
 use crate::routing::retries::{ROUNDS, wait};
 use crate::targets::Target;
@@ -44,6 +44,8 @@ pub(super) struct Carried<'r> {
     pub(super) asked: Instant,
     /// Targets that were asked.
     pub(super) attempts: usize,
+    /// Those of them that came to nothing, where somebody wants to know.
+    pub(super) failed: Vec<Attempted>,
     /// Of the call, where traces are on.
     pub(super) span: Option<Attempt>,
 }
@@ -133,7 +135,7 @@ impl<'r> Carrier<'r> {
             }
             if let ControlFlow::Break(ended) = self.ask_all(order, &mut tried, deadline).await {
                 match ended {
-                    Some(carried) => return Ok(carried),
+                    Some(carried) => return Ok(Carried { failed: attempted(&tried.failed), ..carried }),
                     None => break,
                 }
             }
@@ -154,7 +156,9 @@ impl<'r> Carrier<'r> {
             tokio::time::sleep(pause).await;
         }
         let Tried { failed, objected } = tried;
-        objected.map(|carried| Carried { attempts: failed.len(), ..carried }).ok_or_else(|| failure(&failed))
+        objected
+            .map(|carried| Carried { attempts: failed.len(), failed: attempted(&failed), ..carried })
+            .ok_or_else(|| failure(&failed))
     }
 
     /// Asks each in turn; one that failed before only where it may do better now and the budget allows it. Breaks with an answer,
@@ -200,7 +204,8 @@ impl<'r> Carrier<'r> {
             match answer {
                 Ok((target, Heard { answer, asked, span }, aside)) => {
                     let failure = self.objection(&answer);
-                    let carried = Carried { target, answer, asked, span, attempts: before + 1 + aside };
+                    let carried =
+                        Carried { target, answer, asked, span, attempts: before + 1 + aside, failed: Vec::new() };
                     let Some(failure) = failure else { return ControlFlow::Break(Some(carried)) };
                     failed.push(Lost::new(target, failure));
                     objected.get_or_insert(carried);
@@ -309,8 +314,12 @@ impl<'r> Carrier<'r> {
             Err(failure) => target.lost(*failure, clock::now() - begun, self.forward.streams, clock::now()),
         };
         self.live.metrics.circuit(&target.name, turn);
-        let outcome = answer.as_ref().map_or_else(|failure| failure.as_str(), |_| "answered");
-        self.live.metrics.attempt(&target.name, outcome);
+        let (outcome, status) = match &answer {
+            Ok(Answer::Whole { status, .. }) => ("answered", Some(status.as_u16())),
+            Ok(Answer::Stream(_)) => ("answered", Some(200)),
+            Err(failure) => (failure.as_str(), failure.status()),
+        };
+        self.live.metrics.attempt(&target.name, outcome, status);
         if let Err(failure) = &answer {
             tracing::warn!(target_name = target.name, ?failure, "a target failed");
         }
@@ -326,6 +335,15 @@ fn is_good(answer: &Result<Heard, Failure>) -> bool {
         Ok(_) => true,
         Err(_) => false,
     }
+}
+
+/// Failures as they are told.
+fn attempted(failed: &[Lost<'_>]) -> Vec<Attempted> {
+    let attempt = |lost: &Lost<'_>| {
+        let (cause, status) = (lost.failure.as_str(), lost.failure.status());
+        Attempted { target: lost.target.name.clone(), cause, status }
+    };
+    failed.iter().map(attempt).collect()
 }
 
 /// What failures come to.
@@ -345,6 +363,6 @@ fn failure(failed: &[Lost<'_>]) -> Error {
         _ => None,
     });
     let retry_after = waits.min().map(|wait| u32::try_from(wait.as_secs()).unwrap_or(u32::MAX));
-    let attempts = failed.iter().map(|lost| (lost.target.name.clone(), lost.failure.as_str())).collect();
+    let attempts = attempted(failed);
     Error::Upstream { outcome, attempts, retry_after }
 }

@@ -97,7 +97,7 @@ impl Chosen {
                 policy,
             });
         }
-        let metadata = hints.wants_metadata.then(|| {
+        let metadata = hints.tells.something().then(|| {
             let route = query.model().unwrap_or(AUTO);
             let none = to_raw_value::<[(); 0]>(&[]).expect("an empty list");
             let session = query.session_id().or(hints.session_id.as_deref());
@@ -144,6 +144,7 @@ fn metadata(
         routing_us: 0,
         cost_usd: None,
         candidates,
+        failed: None,
     }
 }
 
@@ -180,7 +181,7 @@ fn choose(
                 ..metadata(current, id, selection.route, session, candidates)
             }))
         };
-        let metadata = hints.wants_metadata.then(told).transpose()?;
+        let metadata = hints.tells.something().then(told).transpose()?;
         let decision_id = id.to_owned();
         Ok(Chosen { decision_id, reason: plan.reason, elapsed_us, expected, ranked, wish, session, metadata })
     })

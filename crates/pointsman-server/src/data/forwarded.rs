@@ -21,16 +21,18 @@ use super::relay::Relay;
 use super::route::LONGEST_INLINE;
 use crate::clock;
 use crate::error::Error;
-use crate::live::{Current, Live};
+use crate::live::{Current, InFlight, Live};
 use crate::net::{body, stream};
 use crate::targets::{Ended, Target};
 use crate::upstream::Answer;
 use crate::wire::forward::Forward;
 use crate::wire::headers::{
     ATTEMPTS, CONFIG_VERSION, COST_USD, DECISION_ID, Hints, REASON, ROUTER_VERSION, ROUTING_US, SELECTED_MODEL, TARGET,
+    Tells,
 };
 use crate::wire::metadata::Metadata;
 use crate::wire::protocol::Protocol;
+use crate::wire::refusal::Attempt;
 
 /// Carries a request out in the protocol that it came in.
 pub(super) async fn forwarded(live: Arc<Live>, request: Request, protocol: Protocol) -> Result<Response, Error> {
@@ -38,20 +40,10 @@ pub(super) async fn forwarded(live: Arc<Live>, request: Request, protocol: Proto
     let (head, body) = request.into_parts();
     let current = live.of(&head.extensions);
     let hints = Hints::new(head, &live, &current)?;
-    let bytes = body::read(body, live.limits.max_body_bytes, live.limits.read_timeout).await?;
+    let bytes = Bytes::from(body::read(body, live.limits.max_body_bytes, live.limits.read_timeout).await?);
     let started = clock::now();
     let hints = Arc::new(hints);
-    let (mut chosen, in_flight) = if bytes.len() <= LONGEST_INLINE {
-        (choose_or_degrade(&live, &current, &hints, &bytes, protocol)?, in_flight)
-    } else {
-        let (live, current, hints, bytes) =
-            (Arc::clone(&live), Arc::clone(&current), Arc::clone(&hints), bytes.clone());
-        // The work holds the place, be it that the client leaves meanwhile.
-        let task = tokio::task::spawn_blocking(move || {
-            Ok((choose_or_degrade(&live, &current, &hints, &bytes, protocol)?, in_flight))
-        });
-        task.await.unwrap_or(Err(Error::Panicked))?
-    };
+    let (mut chosen, in_flight) = chosen(&live, &current, &hints, &bytes, protocol, in_flight).await?;
     let mut forward = Forward::new(&bytes)?;
     // Embeddings are never streams, whatever the request says.
     forward.streams &= protocol != Protocol::Embeddings;
@@ -69,9 +61,10 @@ pub(super) async fn forwarded(live: Arc<Live>, request: Request, protocol: Proto
         return Err(error);
     }
     let sent = clock::now();
-    let Carried { target, answer, asked, attempts, span } = match carrier.carry_out().await {
+    let Carried { target, answer, asked, attempts, failed, span } = match carrier.carry_out().await {
         Ok(carried) => carried,
         Err(error) => {
+            let error = error.asking(&bytes);
             errand.settle(error.code());
             return match chosen.metadata {
                 None => Err(error),
@@ -83,7 +76,7 @@ pub(super) async fn forwarded(live: Arc<Live>, request: Request, protocol: Proto
         }
     };
     let answered = clock::now();
-    errand.answered_by(target, protocol, attempts);
+    errand.answered_by(target, asked, protocol, attempts);
     errand.spanned_by(span);
     if let Some(session) = chosen.session {
         live.sessions.keep(session, target.seat(), started);
@@ -95,6 +88,7 @@ pub(super) async fn forwarded(live: Arc<Live>, request: Request, protocol: Proto
         metadata.model = Some(target.model.to_string());
         metadata.target = Some(target.name.clone());
         metadata.attempts = attempts;
+        metadata.failed = (hints.tells == Tells::Calls).then(|| failed.iter().map(Attempt::new).collect());
     }
     match answer {
         Answer::Whole { status, body } => {
@@ -135,6 +129,27 @@ pub(super) async fn forwarded(live: Arc<Live>, request: Request, protocol: Proto
             Ok((StatusCode::OK, headers, body).into_response())
         }
     }
+}
+
+/// The choice, away from the threads that answer others where the body is long. That work holds the request's place, be it that
+/// the client leaves meanwhile.
+async fn chosen(
+    live: &Arc<Live>,
+    current: &Arc<Current>,
+    hints: &Arc<Hints>,
+    bytes: &Bytes,
+    protocol: Protocol,
+    in_flight: InFlight,
+) -> Result<(Chosen, InFlight), Error> {
+    let chosen = move |live: &Live, current: &Current, hints: &Hints, bytes: &[u8]| {
+        choose_or_degrade(live, current, hints, bytes, protocol).map_err(|error| error.asking(bytes))
+    };
+    if bytes.len() <= LONGEST_INLINE {
+        return Ok((chosen(live, current, hints, bytes)?, in_flight));
+    }
+    let (live, current, hints, bytes) = (Arc::clone(live), Arc::clone(current), Arc::clone(hints), bytes.clone());
+    let task = tokio::task::spawn_blocking(move || Ok((chosen(&live, &current, &hints, &bytes)?, in_flight)));
+    task.await.unwrap_or(Err(Error::Panicked))
 }
 
 /// A whole answer with what it is to say of itself, where the request asks for that.

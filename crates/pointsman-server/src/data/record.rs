@@ -131,6 +131,8 @@ fn context(context: &[(&str, ContextValue<'_>)]) -> Option<String> {
 pub(super) struct Errand {
     live: Arc<Live>,
     started: Instant,
+    /// When the target that answers was asked.
+    asked: Instant,
     /// Where the answer is counted.
     counted: Option<Answers>,
     /// Of the target that answers.
@@ -160,6 +162,7 @@ impl Errand {
         Self {
             live: Arc::clone(live),
             started,
+            asked: started,
             counted: None,
             price: None,
             usage: Usage::default(),
@@ -193,8 +196,9 @@ impl Errand {
         Ok(())
     }
 
-    /// Notes who answers.
-    pub(super) fn answered_by(&mut self, target: &Target, protocol: Protocol, attempts: usize) {
+    /// Notes who answers, and when it was asked.
+    pub(super) fn answered_by(&mut self, target: &Target, asked: Instant, protocol: Protocol, attempts: usize) {
+        self.asked = asked;
         self.counted = Some(target.answers(&self.live.metrics, protocol).clone());
         self.price = target.price;
         self.has_output = protocol != Protocol::Embeddings;
@@ -306,7 +310,8 @@ impl Errand {
         {
             let Outcome { input_tokens, output_tokens, first_token_ms, .. } = self.outcome;
             answers.note(&Answered {
-                duration: clock::now() - self.started,
+                duration: clock::now() - self.asked,
+                served: clock::now() - self.started,
                 first_token: first_token_ms.map(|ms| Duration::from_secs_f64(ms / 1e3)),
                 input_tokens,
                 output_tokens,

@@ -126,7 +126,7 @@ impl Relay {
         }
         errand.settle(if matches!(end, End::Well) { "answered" } else { "cut" });
         if !matches!(end, End::Well) {
-            live.metrics.attempt(&target.name, "cut");
+            live.metrics.attempt(&target.name, "cut", Some(200));
         }
         if let End::Broken(failure) = end {
             tracing::warn!(target_name = target.name, ?failure, "a stream was cut");

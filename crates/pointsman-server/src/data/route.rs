@@ -74,7 +74,7 @@ pub(crate) async fn route(State(live): State<Arc<Live>>, request: Request) -> Re
 
 fn answer(live: &Live, current: &Current, hints: &Hints, body: &[u8]) -> Result<Response, Error> {
     let mut json = Vec::with_capacity(ANSWER_BYTES);
-    let decided = decide(live, current, hints, body, Form::Single, &mut json)?;
+    let decided = decide(live, current, hints, body, Form::Single, &mut json).map_err(|error| error.asking(body))?;
     let snapshot = &current.snapshot;
     // Twelve: these, what every reply carries, and those of the connection.
     let mut headers = HeaderMap::with_capacity(12);

@@ -32,6 +32,7 @@ type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
 pub(super) struct GenAi {
     tokens: Histograms<TokenLabels>,
     duration: Histograms<CallLabels>,
+    served: Histograms<CallLabels>,
     first_token: Histograms<CallLabels>,
     per_token: Histograms<CallLabels>,
 }
@@ -42,6 +43,7 @@ pub(crate) struct Answers {
     input: Histogram,
     output: Histogram,
     duration: Histogram,
+    served: Histogram,
     first_token: Histogram,
     per_token: Histogram,
 }
@@ -49,8 +51,10 @@ pub(crate) struct Answers {
 /// What an answer came to.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Answered {
-    /// From the request to the end of the answer.
+    /// From the call of the target that answered to the end of the answer.
     pub(crate) duration: Duration,
+    /// From the request to that end.
+    pub(crate) served: Duration,
     /// To the first content, of a stream.
     pub(crate) first_token: Option<Duration>,
     /// By the target's count.
@@ -83,6 +87,7 @@ impl GenAi {
         let families = Self {
             tokens: Family::new_with_constructor(tokens),
             duration: Family::new_with_constructor(seconds),
+            served: Family::new_with_constructor(seconds),
             first_token: Family::new_with_constructor(first_token_seconds),
             per_token: Family::new_with_constructor(token_seconds),
         };
@@ -90,8 +95,13 @@ impl GenAi {
         registry.register("client_token_usage", "Tokens of requests and answers", families.tokens.clone());
         registry.register(
             "client_operation_duration_seconds",
-            "Time from a request to the end of its answer",
+            "Time from a call of a target to the end of its answer",
             families.duration.clone(),
+        );
+        registry.register(
+            "server_request_duration_seconds",
+            "Time from a request to the end of its answer",
+            families.served.clone(),
         );
         registry.register(
             "server_time_to_first_token_seconds",
@@ -121,6 +131,7 @@ impl GenAi {
             input: tokens("input"),
             output: tokens("output"),
             duration: self.duration.get_or_create_owned(&call),
+            served: self.served.get_or_create_owned(&call),
             first_token: self.first_token.get_or_create_owned(&call),
             per_token: self.per_token.get_or_create_owned(&call),
         }
@@ -129,8 +140,9 @@ impl GenAi {
 
 impl Answers {
     pub(crate) fn note(&self, answered: &Answered) {
-        let Answered { duration, first_token, input_tokens, output_tokens } = *answered;
+        let Answered { duration, served, first_token, input_tokens, output_tokens } = *answered;
         self.duration.observe(duration.as_secs_f64());
+        self.served.observe(served.as_secs_f64());
         if let Some(tokens) = input_tokens {
             self.input.observe(tokens.into());
         }
@@ -140,7 +152,7 @@ impl Answers {
         if let Some(first) = first_token {
             self.first_token.observe(first.as_secs_f64());
             if let Some(after) = output_tokens.filter(|tokens| *tokens > 1) {
-                self.per_token.observe(duration.saturating_sub(first).as_secs_f64() / f64::from(after - 1));
+                self.per_token.observe(served.saturating_sub(first).as_secs_f64() / f64::from(after - 1));
             }
         }
     }

@@ -77,7 +77,7 @@ impl Guarded {
         };
         let took = clock::now() - started;
         let status = response.status().as_u16();
-        live.metrics.request(route, status, took);
+        live.metrics.request(route, response.extensions().get(), status, took);
         if let Some(trace) = trace {
             trace.replied(status);
         }

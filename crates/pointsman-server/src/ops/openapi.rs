@@ -189,6 +189,9 @@ fn name_models(document: &mut Value, live: &Live) {
         parameters.push(json!({ "name": "x-pointsman-metadata", "in": "header", "required": false,
             "description": "Whether the answer's body says what its headers do, in `pointsman_metadata`",
             "schema": { "enum": ["enabled", "disabled"] } }));
+        parameters.push(json!({ "name": "x-pointsman-debug", "in": "header", "required": false,
+            "description": "The same, and every call that came to nothing",
+            "schema": { "enum": ["enabled", "disabled"] } }));
     }
     document["paths"]["/v1/chat/completions"]["post"]["parameters"] = parameters;
     document["paths"]["/v1/chat/completions"]["post"]["requestBody"]["content"]["application/json"]["schema"] = json!({

@@ -67,7 +67,7 @@ fn a_request_reaches_its_target_and_the_answer_its_client() {
     assert_eq!(seen.body, expected);
     assert_eq!(
         server.samples("pointsman_upstream_attempts_total"),
-        ["pointsman_upstream_attempts_total{target=\"a\",outcome=\"answered\"} 1"]
+        ["pointsman_upstream_attempts_total{target=\"a\",status_class=\"2xx\",outcome=\"answered\"} 1"]
     );
 }
 

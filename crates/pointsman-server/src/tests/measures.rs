@@ -16,12 +16,12 @@ fn requests_and_decisions_are_counted() {
     server.batch("{\"prompt\": \"hello\"}\n{");
     server.get("/nowhere");
     assert_eq!(
-        server.samples("pointsman_requests_total{route=\"route\""),
+        server.samples("pointsman_requests_total{tenant=\"\",route=\"route\""),
         [
-            "pointsman_requests_total{route=\"route\",outcome=\"failed\"} 0",
-            "pointsman_requests_total{route=\"route\",outcome=\"ok\"} 2",
-            "pointsman_requests_total{route=\"route\",outcome=\"overloaded\"} 0",
-            "pointsman_requests_total{route=\"route\",outcome=\"refused\"} 1",
+            "pointsman_requests_total{tenant=\"\",route=\"route\",outcome=\"failed\"} 0",
+            "pointsman_requests_total{tenant=\"\",route=\"route\",outcome=\"ok\"} 2",
+            "pointsman_requests_total{tenant=\"\",route=\"route\",outcome=\"overloaded\"} 0",
+            "pointsman_requests_total{tenant=\"\",route=\"route\",outcome=\"refused\"} 1",
         ]
     );
     assert_eq!(
@@ -35,7 +35,7 @@ fn requests_and_decisions_are_counted() {
         let count = format!("pointsman_decision_duration_seconds_count{{stage=\"{stage}\"}}");
         assert_eq!(server.samples(&count), [format!("{count} 3")]);
     }
-    assert!(!server.samples("pointsman_requests_total{route=\"other\",outcome=\"refused\"} 1").is_empty());
+    assert!(!server.samples("pointsman_requests_total{tenant=\"\",route=\"other\",outcome=\"refused\"} 1").is_empty());
 }
 
 #[test]

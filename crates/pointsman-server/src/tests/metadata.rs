@@ -89,11 +89,34 @@ fn a_stream_has_it_in_a_chunk_before_its_end() {
 }
 
 #[test]
+fn every_call_that_came_to_nothing_is_told_to_who_looks_for_a_fault() {
+    let down = Fake::new([Act::Reply(503, "", "application/json", "{}".to_owned())]);
+    let gone = Fake::new([Act::Hangup]);
+    let well = Fake::new([completion("Hi")]);
+    let server = serving(vec![down.target("down", CHEAP), gone.target("gone", "code é"), well.target("well", "large")]);
+    let ask = |header: &str| {
+        let body =
+            json!({"model": CHEAP, "models": ["code é", "large"], "messages": [{"role": "user", "content": "Hi"}]});
+        let head = format!("POST /v1/chat/completions HTTP/1.1\r\n{header}");
+        let reply = server.send(&head, body.to_string().as_bytes());
+        serde_json::from_slice::<Value>(&reply.body).expect("JSON")["pointsman_metadata"].clone()
+    };
+    let told = ask("x-pointsman-debug: enabled");
+    let failed = json!([{"target": "down", "status": 503, "cause": "status"}, {"target": "gone", "cause": "broken"}]);
+    assert_eq!((&told["target"], &told["attempts"], &told["failed"]), (&json!("well"), &json!(3), &failed));
+    assert!(ask("x-pointsman-metadata: enabled").get("failed").is_none());
+    assert!(ask("x-pointsman-debug: disabled").is_null());
+}
+
+#[test]
 fn an_error_has_it_beside_the_error() {
     let down = Fake::new([Act::Reply(401, "", "application/json", "{}".to_owned())]);
     let server = serving(vec![down.target("a", CHEAP)]);
     let body: Value = serde_json::from_slice(&chat(&server, "enabled", false).body).expect("JSON");
     assert_eq!(body["error"]["code"], "upstream_credentials_exhausted");
+    let attempts = json!([{"target": "a", "status": 401, "cause": "key_refused"}]);
+    assert_eq!(body["error"]["metadata"]["attempts"], attempts);
+    assert!(body["error"]["metadata"]["requested_models"].as_array().is_some_and(|models| models.len() == 1), "{body}");
     let metadata = &body["pointsman_metadata"];
     assert_eq!((&metadata["target"], &metadata["attempts"]), (&Value::Null, &json!(1)));
     assert!(metadata["decision_id"].as_str().is_some_and(|id| id.starts_with("dec-")), "{metadata}");

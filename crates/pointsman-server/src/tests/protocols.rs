@@ -183,7 +183,7 @@ fn a_target_that_ends_its_stream_with_an_error_has_said_so_itself() {
     let body =
         json!({"model": "small", "max_tokens": 9, "stream": true, "messages": [{"role": "user", "content": "Hi"}]});
     assert_eq!(text(&post(&server, "/v1/messages", &body)), events.concat());
-    let cut = "pointsman_upstream_attempts_total{target=\"a\",outcome=\"cut\"} 1";
+    let cut = "pointsman_upstream_attempts_total{target=\"a\",status_class=\"2xx\",outcome=\"cut\"} 1";
     assert!(server.samples("pointsman_upstream_attempts_total").contains(&cut.to_owned()));
 }
 

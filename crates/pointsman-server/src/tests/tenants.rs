@@ -40,6 +40,28 @@ fn without_a_key_nothing_is_told() {
 }
 
 #[test]
+fn requests_are_counted_by_tenant() {
+    let server = serving(Vec::new());
+    let body = json!({ "prompt": "hello" });
+    for _ in 0..4 {
+        ask(&server, "POST /v1/route", "few", &body);
+    }
+    ask(&server, "POST /v1/route", "all", &body);
+    ask(&server, "POST /v1/route", "nobody", &body);
+    let counted = |tenant: &str| {
+        let mut samples = server.samples(&format!("pointsman_requests_total{{tenant=\"{tenant}\",route=\"route\""));
+        samples.retain(|sample| !sample.ends_with(" 0"));
+        samples.sort_unstable();
+        samples
+            .into_iter()
+            .map(|sample| sample.split_once("outcome=").expect("a label").1.to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(counted("few"), ["\"ok\"} 3", "\"refused\"} 1"]);
+    assert_eq!((counted("all"), counted("")), (vec!["\"ok\"} 1".to_owned()], vec!["\"refused\"} 1".to_owned()]));
+}
+
+#[test]
 fn a_tenant_gets_its_own_models_and_no_others() {
     let fakes = (Fake::new([completion("Hi")]), Fake::new([completion("Hi")]));
     let server = serving(vec![fakes.0.target("large-a", "large"), fakes.1.target("small-a", "small")]);

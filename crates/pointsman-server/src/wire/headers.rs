@@ -37,6 +37,7 @@ const SESSION: &str = "x-session-id";
 const REGION: &str = "x-pointsman-region";
 const TIMEOUT: &str = "x-pointsman-timeout-ms";
 const METADATA: &str = "x-pointsman-metadata";
+const DEBUG: &str = "x-pointsman-debug";
 pub(crate) const TAGS: &str = "x-pointsman-tags";
 
 /// Version of the replies and headers; it rises when one of them changes its meaning.
@@ -75,8 +76,8 @@ pub(crate) struct Hints {
     pub(crate) region: Option<Region>,
     /// How long the client waits for the end of its answer.
     pub(crate) timeout: Option<Duration>,
-    /// Whether the body of the answer says what the headers do.
-    pub(crate) wants_metadata: bool,
+    /// What the answer's body is to say of itself.
+    pub(crate) tells: Tells,
     /// The trace that the request belongs to, in hex.
     pub(crate) trace_id: Option<String>,
     /// Its span, where traces are on.
@@ -101,6 +102,31 @@ pub(crate) struct Hints {
     pub(crate) at_us: Option<i64>,
     /// All headers, for rules that ask for one.
     pub(crate) client: ClientHeaders,
+}
+
+/// What an answer's body says of itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Tells {
+    #[default]
+    Nothing,
+    /// What had been decided, and who answered.
+    Metadata,
+    /// The same, and every call that came to nothing.
+    Calls,
+}
+
+impl Tells {
+    fn new(metadata: bool, calls: bool) -> Self {
+        match (metadata, calls) {
+            (_, true) => Self::Calls,
+            (true, false) => Self::Metadata,
+            (false, false) => Self::Nothing,
+        }
+    }
+
+    pub(crate) fn something(self) -> bool {
+        self != Self::Nothing
+    }
 }
 
 /// Headers as the client sent them, credentials among them; so they are not for a log.
@@ -132,6 +158,7 @@ impl Hints {
         let regions = &current.regions;
         let address = head.extensions.get::<Peer>().map(|peer| regions.client(peer.0, headers));
         let own = admitted.map(|admitted| Arc::clone(&admitted.region)).unwrap_or_default();
+        let asks = |name| headers.get(name).map_or(Ok(false), |value| is_enabled(name, value));
         let trace = live.traces.as_ref().and_then(|_| head.extensions.get::<Trace>().cloned());
         Ok(Self {
             tenant: admitted.map(|admitted| Arc::clone(&admitted.name)),
@@ -143,7 +170,7 @@ impl Hints {
             session_id: headers.get(SESSION).map(session).transpose()?,
             region: regions.of(asked, &own, address)?,
             timeout: headers.get(TIMEOUT).map(timeout).transpose()?,
-            wants_metadata: headers.get(METADATA).map(metadata).transpose()?.unwrap_or_default(),
+            tells: Tells::new(asks(METADATA)?, asks(DEBUG)?),
             trace_id: trace.as_ref().map(Trace::id).or_else(|| headers.get("traceparent").and_then(trace_id)),
             trace,
             denied: admitted.map(|admitted| Arc::clone(&admitted.denied)).unwrap_or_default(),
@@ -208,11 +235,12 @@ fn timeout(value: &HeaderValue) -> Result<Duration, Error> {
     Ok(Duration::from_millis(milliseconds))
 }
 
-fn metadata(value: &HeaderValue) -> Result<bool, Error> {
+/// Whether something is asked for.
+fn is_enabled(name: &'static str, value: &HeaderValue) -> Result<bool, Error> {
     match value.as_bytes() {
         b"enabled" => Ok(true),
         b"disabled" => Ok(false),
-        _ => Err(Error::invalid(METADATA, "enabled or disabled", "another value")),
+        _ => Err(Error::invalid(name, "enabled or disabled", "another value")),
     }
 }
 

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::answer::Candidate;
+use super::refusal::Attempt;
 
 /// What a body says of its decision.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -46,6 +47,10 @@ pub(crate) struct Metadata {
     /// The models considered, as in `/v1/route`; empty where nothing was predicted.
     #[schema(value_type = Vec<Candidate<'static>>)]
     pub(crate) candidates: Box<RawValue>,
+    /// Calls that came to nothing, in order, where `x-pointsman-debug` asks for them; of an error they stand in its own `metadata`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<super::refusal::Attempt>>)]
+    pub(crate) failed: Option<Vec<Attempt>>,
 }
 
 impl Metadata {
@@ -100,6 +105,7 @@ mod tests {
             routing_us: 5,
             cost_usd: None,
             candidates: RawValue::from_string("[]".into()).expect("JSON"),
+            failed: None,
         }
     }
 

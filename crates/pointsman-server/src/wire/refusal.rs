@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use crate::error::{Error, UpstreamOutcome};
+use crate::error::{Attempted, Error, UpstreamOutcome};
 use crate::targets::wish::barred;
 
 /// Seconds after which an overloaded server may be asked again: a decision takes microseconds.
@@ -51,6 +51,10 @@ struct Metadata {
     /// Seconds to wait before that.
     #[schema(required)]
     retry_after: Option<u32>,
+    /// Whom the request asked for, in its order, where nobody could answer.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Option<Vec<String>>)]
+    requested_models: Vec<String>,
     /// The limits that left no model, where that is the error.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Option<Vec<String>>)]
@@ -62,12 +66,23 @@ struct Metadata {
 }
 
 /// A target that was tried.
-#[derive(Debug, Serialize, ToSchema)]
-struct Attempt {
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct Attempt {
     target: String,
+    /// The status, where it answered with one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u16>)]
+    status: Option<u16>,
     /// `connect`, `address_refused`, `timeout`, `deadline`, `broken`, `malformed`, `key_refused`, `rate_limited`, `context_length`, `content`
     /// or `status`.
     cause: &'static str,
+}
+
+impl Attempt {
+    pub(crate) fn new(attempted: &Attempted) -> Self {
+        let Attempted { target, cause, status } = attempted;
+        Self { target: target.clone(), cause, status: *status }
+    }
 }
 
 struct Class {
@@ -107,6 +122,7 @@ impl Error {
         };
         let other = |status, code| Class { status, param: None, code, error_type: code };
         match self {
+            Self::Asking { error, .. } => error.class(),
             Self::InvalidJson { .. } | Self::NotUtf8 { .. } => invalid(None, "invalid_json"),
             Self::InvalidRequest { param, .. } => {
                 invalid(Some(param.as_ref()).filter(|param| *param != "body"), "invalid_request")
@@ -200,6 +216,11 @@ impl Error {
 
     /// The envelope. Where the mistake is ours, the cause goes to the log and not to the client.
     pub(crate) fn refusal(&self) -> Refusal {
+        if let Self::Asking { models, error } = self {
+            let mut refusal = error.refusal();
+            refusal.error.metadata.requested_models.clone_from(models);
+            return refusal;
+        }
         let Class { status, param, code, error_type } = self.class();
         let (message, kind) = if status == StatusCode::INTERNAL_SERVER_ERROR {
             tracing::error!(cause = self.chain(), "a request met a mistake of the server");
@@ -218,8 +239,7 @@ impl Error {
                 (excluded_by.clone(), Vec::new(), None)
             }
             Self::Upstream { attempts, retry_after, .. } => {
-                let attempt = |(target, cause): &(String, &'static str)| Attempt { target: target.clone(), cause };
-                (Vec::new(), attempts.iter().map(attempt).collect(), *retry_after)
+                (Vec::new(), attempts.iter().map(Attempt::new).collect(), *retry_after)
             }
             Self::RateLimited { retry_after } | Self::BudgetExceeded { retry_after } => {
                 (Vec::new(), Vec::new(), Some(*retry_after))
@@ -234,7 +254,8 @@ impl Error {
         let retryable = busy
             || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT)
                 && code != "upstream_credentials_exhausted";
-        let metadata = Metadata { error_type, retryable, retry_after, excluded_by, attempts };
+        let requested_models = Vec::new();
+        let metadata = Metadata { error_type, retryable, retry_after, requested_models, excluded_by, attempts };
         Refusal { error: Detail { message, kind, param, code, metadata }, pointsman_metadata: None }
     }
 }
