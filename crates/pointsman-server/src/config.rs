@@ -153,6 +153,7 @@ impl Config {
             settings.objective = objective.into_objective()?;
         }
         settings.router_sha256 = router.sha256;
+        settings.minisign_key = router.minisign_key;
         settings.default_target = router.default_target;
         settings.policies = policies.into_iter().map(PolicySection::into_settings).collect::<Result<_, _>>()?;
         settings.state = state.into_settings(log.prompts == Some(Prompts::Store));

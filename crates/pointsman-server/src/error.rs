@@ -62,6 +62,16 @@ pub enum Error {
         /// Its own.
         got: String,
     },
+    /// The artifact's file is not signed as the configuration asks for.
+    #[error("artifact `{}`: expected a signature of `router.minisign_key` in `{}`: {why}", path.display(), signature.display())]
+    NotSigned {
+        /// The file.
+        path: PathBuf,
+        /// Where its signature should be.
+        signature: PathBuf,
+        /// What is wrong with it.
+        why: &'static str,
+    },
     /// A setting is outside its domain.
     #[error("settings: `{field}` expected {expected}, got {got}")]
     BadSetting {
@@ -419,6 +429,7 @@ impl Error {
             Self::WrongArtifact { .. } => {
                 Some("put the file of that identity in place, or change `sha256` in [router]")
             }
+            Self::NotSigned { .. } => Some("sign it with the key's secret half: minisign -Sm FILE"),
             Self::NoRouter => Some("give --router ROUTER, or `path` in [router] of the configuration"),
             _ => None,
         }

@@ -2,6 +2,7 @@
 
 pub(crate) mod changes;
 pub(crate) mod shelf;
+mod signature;
 mod stand_in;
 pub(crate) mod texts;
 
@@ -218,7 +219,9 @@ struct Parts {
 fn shelf_of(settings: &Settings) -> Result<Shelf, Error> {
     match of_file(settings) {
         Ok(router) => Ok(Shelf::new(router)),
-        Err(error @ (Error::Router(_) | Error::WrongArtifact { .. })) if settings.default_target.is_some() => {
+        Err(error @ (Error::Router(_) | Error::WrongArtifact { .. } | Error::NotSigned { .. }))
+            if settings.default_target.is_some() =>
+        {
             default_target(settings)?;
             let why = error.chain();
             tracing::error!(
@@ -294,8 +297,9 @@ fn collector(settings: &Settings) -> Result<Option<Collector>, Error> {
 /// Whether something changed beside what a reload takes into use.
 fn waits_for_a_start(started_with: &Settings, now: &Settings) -> bool {
     let Settings { router, router_sha256, objective, targets, health, hedge_after, aliases, .. } = now.clone();
-    let Settings { tenants, policies, admin_key_sha256, fallback_on, regions, default_target, .. } = now.clone();
+    let Settings { minisign_key, tenants, policies, admin_key_sha256, fallback_on, regions, default_target, .. } =
+        now.clone();
     let used = Settings { router, router_sha256, objective, targets, health, ..started_with.clone() };
-    let used = Settings { default_target, fallback_on, regions, ..used };
+    let used = Settings { minisign_key, default_target, fallback_on, regions, ..used };
     Settings { hedge_after, aliases, tenants, policies, admin_key_sha256, ..used } != *now
 }

@@ -23,6 +23,8 @@ pub struct Settings {
     pub router: PathBuf,
     /// SHA-256 of that file, 64 hexadecimal digits; another file is refused. Default: any.
     pub router_sha256: Option<String>,
+    /// Public key of minisign; a file without a signature of it in `<file>.minisig` is refused. Default: none is asked for.
+    pub minisign_key: Option<String>,
     /// Name of the target that answers first where the router cannot decide. With it the service starts though its artifact cannot
     /// be used, and the requests that leave the choice to the router go there until a reload finds one that can. Default: none;
     /// the targets are asked in their order, and such an artifact ends the start.
@@ -83,6 +85,7 @@ impl Settings {
         Self {
             router: router.into(),
             router_sha256: None,
+            minisign_key: None,
             default_target: None,
             objective: Objective::Default,
             targets: Vec::new(),

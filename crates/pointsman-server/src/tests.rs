@@ -28,6 +28,7 @@ mod regions;
 mod reloads;
 mod sessions;
 mod shutdown;
+mod signed;
 mod splits;
 mod stand_in;
 mod state;

@@ -21,7 +21,7 @@ const SECTIONS: [(&str, &[&str]); 13] = [
             "drain_timeout_ms",
         ],
     ),
-    ("router", &["path", "sha256", "objective", "default_target"]),
+    ("router", &["path", "sha256", "objective", "minisign_key", "default_target"]),
     ("log", &["format", "level", "prompts"]),
     ("health", &["interval_ms", "path", "timeout_ms"]),
     ("hedging", &["after_ms"]),

@@ -39,6 +39,8 @@ pub struct RouterSection {
     pub path: Option<PathBuf>,
     /// SHA-256 of that file.
     pub sha256: Option<String>,
+    /// Public key of minisign, whose signature the file has to have.
+    pub minisign_key: Option<String>,
     /// Name of the target that answers first where the router cannot decide, be it that its artifact cannot be used at the start.
     pub default_target: Option<String>,
     /// What `auto` means: `quality`, `balanced`, `cheap`, `fast`, or USD per unit of quality.

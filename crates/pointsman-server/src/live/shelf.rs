@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use pointsman::Router;
 
+use super::signature;
 use crate::error::Error;
 use crate::settings::Settings;
 
@@ -81,10 +82,14 @@ impl Shelf {
     }
 }
 
-/// The artifact of the settings' file, which has the identity that they ask for, if they do.
+/// The artifact of the settings' file, which has the identity and the signature that they ask for, if they do.
 pub(crate) fn of_file(settings: &Settings) -> Result<Router, Error> {
     let expected = settings.router_sha256.as_deref().map(identity).transpose()?;
+    let key = settings.minisign_key.as_deref().map(signature::key).transpose()?;
     let router = Router::load(&settings.router)?;
+    if let Some(key) = &key {
+        signature::check(&settings.router, router.identity(), key)?;
+    }
     match expected {
         Some(expected) if expected != router.identity() => {
             Err(Error::WrongArtifact { path: settings.router.clone(), expected, got: router.identity().to_owned() })

@@ -50,6 +50,11 @@ impl Running {
         Self::open(folder, move || Ok(settings.clone()))
     }
 
+    /// One whose artifact is where its settings say.
+    pub(super) fn by(settings: Settings) -> Self {
+        Self::open(tempfile::tempdir().expect("a temporary folder"), move || Ok(settings.clone()))
+    }
+
     /// One whose artifact is that at the start.
     pub(super) fn damaged(artifact: &[u8], settings: Settings) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");

@@ -199,6 +199,7 @@ impl Error {
             | Self::Traces(_)
             | Self::NoRouter
             | Self::WrongArtifact { .. }
+            | Self::NotSigned { .. }
             | Self::Config { .. }
             | Self::Alias { .. }
             | Self::BadTenant { .. }
