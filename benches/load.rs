@@ -245,7 +245,7 @@ async fn connect(address: SocketAddr) -> SendRequest<Full<Bytes>> {
 }
 
 async fn post(sender: &mut SendRequest<Full<Bytes>>, path: &str, body: Bytes) -> Response<hyper::body::Incoming> {
-    let request = Request::post(path).header("host", "bench").header("content-type", "application/json");
+    let request = Request::post(path).header("host", "localhost").header("content-type", "application/json");
     let request = request.body(Full::new(body)).expect("a valid request");
     sender.ready().await.expect("the connection lives");
     sender.send_request(request).await.expect("an answer")
