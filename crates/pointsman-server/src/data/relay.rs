@@ -59,11 +59,11 @@ impl Relay {
             errand.saw_event(&event);
             if done
                 && let Some(chunk) = told(&mut telling, &errand)
-                && !sent(&mut sink, chunk, until).await
+                && !sink.send_by(chunk.into(), until.at).await
             {
                 return;
             }
-            if !sent(&mut sink, event.bytes().to_vec(), until).await {
+            if !sink.send_by(event.bytes().clone(), until.at).await {
                 return;
             }
         }
@@ -100,11 +100,11 @@ impl Relay {
             errand.saw_event(&event);
             if done
                 && let Some(chunk) = told(&mut telling, &errand)
-                && !sent(&mut sink, chunk, until).await
+                && !sink.send_by(chunk.into(), until.at).await
             {
                 return;
             }
-            if !sent(&mut sink, event.bytes().to_vec(), until).await {
+            if !sink.send_by(event.bytes().clone(), until.at).await {
                 return;
             }
             if says == Says::Error {
@@ -141,11 +141,6 @@ impl Relay {
             let _ = tokio::time::timeout(LAST_BYTES, rest.next()).await;
         }
     }
-}
-
-/// Hands a piece on; false where the client is gone, or has not read what came before until all has to be over.
-async fn sent(sink: &mut stream::Sink, bytes: Vec<u8>, until: Until) -> bool {
-    tokio::time::timeout_at(until.at.into(), sink.send(bytes)).await.unwrap_or(false)
 }
 
 /// The chunk that is asked for, once: with it a chunk of the stream that it is to be like.

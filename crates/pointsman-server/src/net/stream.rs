@@ -2,10 +2,13 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use axum::body::{Body, Bytes, HttpBody};
 use hyper::body::Frame;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::time::timeout_at;
 
 /// Pieces that wait in the channel at most; the sockets' buffers come on top.
 const WAITING: usize = 2;
@@ -26,6 +29,18 @@ impl Sink {
     /// Sends a piece, once there is room; false when the connection is gone.
     pub(crate) async fn send(&mut self, bytes: Vec<u8>) -> bool {
         self.0.send(Some(bytes.into())).await.is_ok()
+    }
+
+    /// The same; false also where there was no room by then.
+    pub(crate) async fn send_by(&mut self, piece: Bytes, until: Instant) -> bool {
+        // Mostly there is room, and a timer would cost more than the piece.
+        match self.0.try_send(Some(piece)) {
+            Ok(()) => true,
+            Err(TrySendError::Closed(_)) => false,
+            Err(TrySendError::Full(piece)) => {
+                timeout_at(until.into(), self.0.send(piece)).await.is_ok_and(|sent| sent.is_ok())
+            }
+        }
     }
 
     /// Waits until nobody reads the body any more.

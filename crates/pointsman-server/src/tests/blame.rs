@@ -1,13 +1,14 @@
 //! Whose fault it is that a call came to nothing: a target's, the client's, the request's. Only the first is held against the
 //! target, and what one client does costs no other.
 
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use super::artifact::Latencies;
-use super::client::{Reply, Running, loopback};
+use super::client::{Reply, Running, loopback, request};
 use super::fake::{Act, Fake, completion, delta};
 use crate::{Settings, TargetSettings, Timeouts};
 
@@ -168,4 +169,21 @@ fn no_other_model_is_asked_for_in_other_letters() {
         assert_eq!(refused.error(), (400, "unknown_key".into(), Some(name.into())));
     }
     assert!(fake.requests().is_empty());
+}
+
+#[test]
+fn who_does_not_read_keeps_its_place_no_longer_than_an_answer_may_take() {
+    let piece = delta(&"word ".repeat(40_000));
+    let fake = Fake::new([Act::Plain(vec![piece; 200])]);
+    let server = serving(vec![fake.target("a", "small")]);
+    let mut client = server.connect();
+    let body = asking("small", true).to_string();
+    client.write_all(&request("POST /v1/chat/completions HTTP/1.1", body.as_bytes())).expect("the server reads");
+    client.read_exact(&mut [0; 64]).expect("the stream has begun");
+    assert_eq!(server.samples("pointsman_inflight"), ["pointsman_inflight 1"]);
+    let begun = Instant::now();
+    while server.samples("pointsman_inflight") != ["pointsman_inflight 0"] {
+        assert!(begun.elapsed() < Duration::from_secs(8), "the target may take 3 s in all");
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
