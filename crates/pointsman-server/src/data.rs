@@ -84,7 +84,8 @@ async fn admit(State(live): State<Arc<Live>>, mut request: Request, next: Next) 
         Err((error, tenant)) => {
             let mut response = error.into_response();
             if let Some(tenant) = tenant {
-                live.metrics.rate_limited(tenant.name());
+                live.metrics.rate_limited(&tenant.label());
+                tenant.mark(response.headers_mut(), clock::now());
                 response.extensions_mut().insert(Tenant(tenant.label()));
             }
             response

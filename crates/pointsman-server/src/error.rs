@@ -532,6 +532,8 @@ pub enum UpstreamOutcome {
     CredentialsExhausted,
     /// None answered in time.
     TimedOut,
+    /// None of the only region where the request may be answered did.
+    RegionRestricted,
     /// Anything else.
     Failed,
 }
@@ -541,6 +543,9 @@ fn upstream_message(outcome: UpstreamOutcome) -> &'static str {
         UpstreamOutcome::RateLimited => "every target that could answer is over its rate limit",
         UpstreamOutcome::CredentialsExhausted => "no target that could answer accepts this server's key",
         UpstreamOutcome::TimedOut => "no target that could answer did so in time",
+        UpstreamOutcome::RegionRestricted => {
+            "no target of the only region where this may be answered did so, and none elsewhere is asked"
+        }
         UpstreamOutcome::Failed => "no target that could answer did so",
     }
 }

@@ -12,6 +12,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 use axum::http::Extensions;
+use pointsman::artifact::{CostTarget, ListPrice};
+use pointsman::{Catalog, CatalogEntry, Router};
 use tokio::sync::{Mutex, Semaphore};
 
 use crate::admins::Admins;
@@ -28,7 +30,7 @@ use crate::source::Source;
 use crate::state::{State, now_us};
 use crate::tally::Tally;
 use crate::targets::Targets;
-use crate::targets::settings::TargetSettings;
+use crate::targets::settings::{TargetPrice, TargetSettings};
 use crate::tenants::Tenants;
 use crate::traces::{Collector, Traces};
 use shelf::{Shelf, of_file};
@@ -234,6 +236,32 @@ fn shelf_of(settings: &Settings) -> Result<Shelf, Error> {
     }
 }
 
+/// What the models cost: by the router's list, or where targets have prices of their own, by the cheapest of a model's. A model
+/// whose cost the router predicts in USD has no price to be counted with.
+fn catalog(router: &Router, targets: &[TargetSettings]) -> Catalog {
+    let mut catalog = router.default_catalog();
+    let document = router.document();
+    for (model, head) in document.models.iter().zip(&document.costs) {
+        if head.target != CostTarget::OutputTokens {
+            continue;
+        }
+        let of_it = targets.iter().filter(|target| target.model == *model).filter_map(|target| target.price);
+        let cheapest = of_it.filter(TargetPrice::is_valid).min_by(|a, b| a.sum().total_cmp(&b.sum()));
+        let Some(TargetPrice { input_usd_per_mtok, output_usd_per_mtok, .. }) = cheapest else { continue };
+        let price = Some(ListPrice { input_usd_per_mtok, output_usd_per_mtok });
+        match catalog.entries.iter_mut().find(|entry| entry.model == *model) {
+            Some(entry) => entry.price = price,
+            None => catalog.entries.push(CatalogEntry {
+                model: model.clone(),
+                price,
+                context_length: None,
+                capabilities: None,
+            }),
+        }
+    }
+    catalog
+}
+
 /// Checks that chats can go to the default target, where there is one.
 fn default_target(settings: &Settings) -> Result<(), Error> {
     let is_it = |name: &String, target: &TargetSettings| {
@@ -251,9 +279,11 @@ fn default_target(settings: &Settings) -> Result<(), Error> {
 fn load(parts: Parts, before: Option<&Current>, spent: &BTreeMap<String, f64>) -> Result<Current, Error> {
     let Parts { settings, shelf, texts, config_version } = parts;
     let router = shelf.active();
-    let mut snapshot = Snapshot::new(router, &settings.objective, &settings.aliases, config_version)?;
+    let catalog = catalog(router, &settings.targets);
+    let mut snapshot = Snapshot::new(router, catalog, &settings.objective, &settings.aliases, config_version)?;
     prepare(&mut snapshot, &settings)?;
-    let price = |model_idx| snapshot.price(model_idx);
+    let list = router.default_catalog();
+    let price = |model_idx: usize| list.get(router.models().get(model_idx)?)?.price.map(TargetPrice::from);
     let served = before.map(|before| &before.targets);
     let targets =
         Targets::new(&settings.targets, &settings.health, router.models(), &settings.regions.at, served, price)?;
@@ -264,7 +294,7 @@ fn load(parts: Parts, before: Option<&Current>, spent: &BTreeMap<String, f64>) -
     let policies = Policies::new(&settings.policies, router.models(), targets.others())?;
     let admins = Admins::new(&settings.admin_key_sha256)?;
     settings.admin_listen.as_deref().map_or(Ok(()), |address| admins.may_listen(address))?;
-    let cells = DecisionCells::new(router.models().len());
+    let cells = DecisionCells::new(models.len());
     Ok(Current { snapshot, targets, regions, tenants, admins, policies, settings, shelf, texts, cells })
 }
 

@@ -19,7 +19,6 @@ use gen_ai::{Answers, GenAi};
 use pace::Paces;
 
 use crate::routing::plan::REASONS;
-use crate::routing::snapshot::Snapshot;
 use crate::targets::health::{Standing, Turn};
 use crate::targets::quantiles::PaceNow;
 use crate::wire::protocol::Protocol;
@@ -408,10 +407,10 @@ impl Metrics {
         cell.duration.observe(took.as_secs_f64());
     }
 
-    pub(crate) fn decision(&self, cells: &DecisionCells, snapshot: &Snapshot, model_idx: usize, reason: &'static str) {
+    pub(crate) fn decision(&self, cells: &DecisionCells, model: &str, model_idx: usize, reason: &'static str) {
         let reason_idx = REASONS.iter().position(|known| *known == reason).expect("the set of reasons is closed");
         let counter = cells.0[model_idx * REASONS.len() + reason_idx].get_or_init(|| {
-            let model = snapshot.router().models()[model_idx].clone();
+            let model = model.to_owned();
             self.decisions.get_or_create_owned(&DecisionLabels { model, reason })
         });
         counter.inc();

@@ -15,6 +15,8 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use pointsman::Capabilities;
+
 use crate::error::Error;
 use crate::upstream::client::Trust;
 use crate::wire::models::Model;
@@ -169,6 +171,17 @@ impl Targets {
         let of: Vec<&Target> = self.all.iter().filter(|target| *target.model == *model.id).collect();
         let is_unlimited = of.iter().any(|target| target.context_length.is_none());
         model.context_length = of.iter().filter_map(|target| target.context_length).max().filter(|_| !is_unlimited);
+        let able =
+            of.iter().map(|target| target.capabilities).collect::<Option<Vec<_>>>().filter(|able| !able.is_empty());
+        model.capabilities = able.map(|able| {
+            let of_any = |is: fn(&Capabilities) -> bool| able.iter().any(is);
+            let all = [
+                ("tools", of_any(|able| able.tools)),
+                ("vision", of_any(|able| able.vision)),
+                ("json", of_any(|able| able.json)),
+            ];
+            all.into_iter().filter_map(|(name, is_able)| is_able.then_some(name)).collect()
+        });
         model.regions = of.iter().filter_map(|target| target.region.as_deref()).collect();
         model.regions.sort_unstable();
         model.regions.dedup();

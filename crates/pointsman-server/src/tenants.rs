@@ -148,13 +148,18 @@ pub(crate) struct Admitted {
 type Kept<'t> = (Error, Option<&'t Tenant>);
 
 impl Tenant {
-    pub(crate) fn name(&self) -> &str {
-        &self.name
-    }
-
     /// What metrics call it.
     pub(crate) fn label(&self) -> Arc<str> {
         Arc::clone(&self.label)
+    }
+
+    /// Says in a refusal what is left of the limit.
+    pub(crate) fn mark(&self, headers: &mut HeaderMap, now: Instant) {
+        let bucket =
+            self.bucket.as_ref().map(|bucket| bucket.lock().unwrap_or_else(PoisonError::into_inner).take(0, now));
+        if let Some(Ok(quota)) = bucket {
+            quota.mark(headers, &OF_REQUESTS);
+        }
     }
 }
 
@@ -274,7 +279,9 @@ impl Tenants {
 
     /// Tenants with a budget, and what is left of it today.
     pub(crate) fn left(&self, now_us: i64) -> impl Iterator<Item = (&str, f64)> {
-        self.all.iter().filter_map(move |tenant| Some((&*tenant.name, tenant.budget.as_ref()?.left_usd(now_us))))
+        // One by one, and not more than metrics should have.
+        let named = self.all.iter().filter(|tenant| tenant.label == tenant.name);
+        named.filter_map(move |tenant| Some((&*tenant.name, tenant.budget.as_ref()?.left_usd(now_us))))
     }
 
     /// Whether there is none, and so everyone may.
@@ -391,7 +398,7 @@ mod tests {
         let (error, name) = same.admit(&bearing("Bearer pm-acme"), now, || 0).expect_err("used up");
         assert!(
             matches!(error, Error::RateLimited { retry_after: 30 })
-                && name.is_some_and(|tenant| tenant.name() == "acme"),
+                && name.is_some_and(|tenant| *tenant.name == *"acme"),
             "{error}"
         );
         let more = TenantSettings { requests_per_minute: Some(3), ..acme() };
@@ -428,7 +435,7 @@ mod tests {
             let admitted = tenants.admit(&bearing("Bearer pm-acme"), Instant::now(), || 0);
             admitted
                 .map(|(_, place)| place.expect("a limit"))
-                .map_err(|(error, name)| (error.to_string(), name.map(|tenant| tenant.name().to_owned())))
+                .map_err(|(error, name)| (error.to_string(), name.map(|tenant| tenant.name.to_string())))
         };
         let tenants = load(1, None);
         let first = admit(&tenants).expect("let in");

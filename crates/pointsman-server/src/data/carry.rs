@@ -11,8 +11,10 @@ use tokio::time::timeout;
 use crate::clock;
 use crate::error::{Attempted, Error, UpstreamOutcome};
 use crate::live::{Current, Live};
+use crate::regions::RegionPolicy;
 use crate::routing::retries::{ROUNDS, wait};
 use crate::targets::Target;
+use crate::targets::health::Standing;
 use crate::targets::wish::Wish;
 use crate::traces::{Attempt, Trace};
 use crate::upstream::objection::objection;
@@ -158,7 +160,7 @@ impl<'r> Carrier<'r> {
         let Tried { failed, objected } = tried;
         objected
             .map(|carried| Carried { attempts: failed.len(), failed: attempted(&failed), ..carried })
-            .ok_or_else(|| failure(&failed))
+            .ok_or_else(|| self.failure(&failed))
     }
 
     /// Asks each in turn; one that failed before only where it may do better now and the budget allows it. Breaks with an answer,
@@ -233,8 +235,13 @@ impl<'r> Carrier<'r> {
         if failed.iter().any(|lost| !lost.is_no_matter_to(target)) {
             return false;
         }
-        let before = failed.iter().rev().find(|lost| std::ptr::eq(lost.target, target));
-        before.is_none_or(|lost| lost.is_due(clock::now()) && self.live.retries.take())
+        match failed.iter().rev().find(|lost| std::ptr::eq(lost.target, target)) {
+            Some(lost) => lost.is_due(clock::now()) && self.live.retries.take(),
+            // One that is known to be down is tried where nobody else is left; more of them only as far as there is room for calls
+            // that mostly come to nothing.
+            None if !failed.is_empty() && target.standing(clock::now()) == Standing::Down => self.live.retries.take(),
+            None => true,
+        }
     }
 
     /// Asks a target, and where that has not answered after a while, the next one too; the first answer that is no refusal counts, and
@@ -284,6 +291,18 @@ impl<'r> Carrier<'r> {
             (answer @ Ok(_), last) if !is_good(&last) => told(at, answer),
             (Err(failure), Err(last)) => Err(vec![lost(targets[at], failure), lost(targets[other], last)]),
             (_, last) => told(other, last),
+        }
+    }
+
+    /// What failures come to. Whom the request's region keeps from everybody else was refused for that.
+    fn failure(&self, failed: &[Lost<'_>]) -> Error {
+        let region = self.wish.region.as_ref().filter(|region| region.policy == RegionPolicy::Require);
+        let is_elsewhere = |target: &Target| region.is_some_and(|region| target.region.as_ref() != Some(&region.name));
+        match failure(failed) {
+            Error::Upstream { attempts, retry_after, .. } if self.current.targets.iter().any(is_elsewhere) => {
+                Error::Upstream { outcome: UpstreamOutcome::RegionRestricted, attempts, retry_after }
+            }
+            error => error,
         }
     }
 
@@ -349,7 +368,9 @@ fn attempted(failed: &[Lost<'_>]) -> Vec<Attempted> {
 /// What failures come to.
 fn failure(failed: &[Lost<'_>]) -> Error {
     let all = |is: fn(&Failure) -> bool| failed.iter().all(|lost| is(&lost.failure));
-    let outcome = if all(|failure| matches!(failure, Failure::Status(429, _))) {
+    let outcome = if failed.is_empty() {
+        UpstreamOutcome::Failed
+    } else if all(|failure| matches!(failure, Failure::Status(429, _))) {
         UpstreamOutcome::RateLimited
     } else if all(|failure| matches!(failure, Failure::Status(401..=403, _))) {
         UpstreamOutcome::CredentialsExhausted

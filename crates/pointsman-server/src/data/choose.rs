@@ -7,12 +7,12 @@ use axum::http::StatusCode;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::decide::{Made, planned, read};
-use super::order::{DEGRADED, Ordered, defaults, in_order, region};
+use super::order::{Ordered, in_order, region};
 use super::record;
 use crate::clock;
 use crate::error::Error;
 use crate::live::{Current, Live};
-use crate::routing::plan::REQUESTED;
+use crate::routing::plan::{DEGRADED, REQUESTED};
 use crate::routing::sessions::Session;
 use crate::routing::snapshot::AUTO;
 use crate::tally::Expected;
@@ -66,8 +66,11 @@ pub(super) fn choose_or_degrade(
         Ok(chosen) => return chosen,
         Err(_) => ("panic", Error::Panicked),
     };
-    let query = Query::parse(&bytes, live.limits.max_messages)?;
-    let Some(ordered) = defaults(current, hints, &query, protocol) else { return Err(error) };
+    let query = read(live, current, &bytes)?;
+    // The mistake may be met again there.
+    let ordered = catch_unwind(AssertUnwindSafe(|| in_order(current, hints, &query, protocol)));
+    let Ok(ordered) = ordered else { return Err(error) };
+    let ordered = Ordered { reason: DEGRADED, ..ordered? };
     live.metrics.degraded(cause);
     tracing::error!(cause = error.chain(), "a decision failed, the request goes to the default targets");
     Ok(Chosen::without_prediction(live, current, hints, &query, ordered))

@@ -7,13 +7,13 @@ use axum::http::header::{ACCEPT_LANGUAGE, USER_AGENT};
 use pointsman::{ContextValue, Objective, Predictions, Role, Scratch, Turn};
 use serde_json::Value;
 
-use super::order::{DEGRADED, Ordered, in_order};
+use super::order::{Ordered, in_order};
 use super::record;
 use crate::clock;
 use crate::error::Error;
 use crate::live::{Current, Live};
 use crate::metrics::Stage;
-use crate::routing::plan::{Plan, Preferred, REQUESTED, plan};
+use crate::routing::plan::{DEGRADED, Plan, Preferred, REQUESTED, plan};
 use crate::routing::policies::Rule;
 use crate::routing::policies::facts::{Facts, Variable};
 use crate::routing::policies::split::Unit;
@@ -341,7 +341,7 @@ pub(super) fn planned<R>(
         live.metrics.stage(Stage::embed, embedded - parsed);
         live.metrics.stage(Stage::score, scored - embedded);
         live.metrics.stage(Stage::policy, ended - scored);
-        live.metrics.decision(&current.cells, snapshot, model_idx, reason);
+        live.metrics.decision(&current.cells, &router.models()[model_idx], model_idx, reason);
         if features.main().len() + features.background().len() > LARGEST_KEPT {
             *scratch = Scratch::default();
         }

@@ -24,6 +24,7 @@ use crate::error::Error;
 use crate::live::{Current, InFlight, Live};
 use crate::net::{body, stream};
 use crate::targets::{Ended, Target};
+use crate::tenants::OF_TOKENS;
 use crate::upstream::Answer;
 use crate::wire::forward::Forward;
 use crate::wire::headers::{
@@ -58,7 +59,12 @@ pub(super) async fn forwarded(live: Arc<Live>, request: Request, protocol: Proto
     let tokens = chosen.ranked.first().map_or(0.0, |(_, tokens)| *tokens);
     if let Err(error) = errand.charge(&live, &hints, tokens) {
         errand.settle(error.code());
-        return Err(error);
+        let mut reply = error.into_response();
+        if let Some(quota) = hints.tokens.as_ref().and_then(|limit| limit.left(clock::now())) {
+            quota.mark(reply.headers_mut(), &OF_TOKENS);
+        }
+        reply.headers_mut().extend(decided(&chosen, &current, 0));
+        return Ok(reply);
     }
     let sent = clock::now();
     let Carried { target, answer, asked, attempts, failed, span } = match carrier.carry_out().await {
@@ -66,13 +72,14 @@ pub(super) async fn forwarded(live: Arc<Live>, request: Request, protocol: Proto
         Err(error) => {
             let error = error.asking(&bytes);
             errand.settle(error.code());
-            return match chosen.metadata {
-                None => Err(error),
-                Some(mut metadata) => {
-                    metadata.attempts = error.attempts();
-                    Ok(error.reply(Some(metadata.json())))
-                }
-            };
+            let attempts = error.attempts();
+            let metadata = chosen.metadata.take().map(|mut metadata| {
+                metadata.attempts = attempts;
+                metadata.json()
+            });
+            let mut reply = error.reply(metadata);
+            reply.headers_mut().extend(decided(&chosen, &current, attempts));
+            return Ok(reply);
         }
     };
     let answered = clock::now();
@@ -159,17 +166,23 @@ fn with(metadata: Option<Box<Metadata>>, errand: &Errand, body: Bytes) -> Bytes 
     metadata.within(&body).into()
 }
 
-/// What the headers say of a choice and of who answered.
-fn said(chosen: &Chosen, current: &Current, target: &Target, attempts: usize) -> HeaderMap {
+/// What the headers say of a choice, whatever came of it.
+fn decided(chosen: &Chosen, current: &Current, attempts: usize) -> HeaderMap {
     let snapshot = &current.snapshot;
     let mut headers = HeaderMap::with_capacity(16);
     headers.insert(DECISION_ID, HeaderValue::try_from(&chosen.decision_id).expect("an identifier is ASCII"));
-    headers.insert(SELECTED_MODEL, target.model_header.clone());
-    headers.insert(TARGET, target.name_header.clone());
     headers.insert(ATTEMPTS, HeaderValue::from(attempts));
     headers.insert(REASON, HeaderValue::from_static(chosen.reason));
     headers.insert(ROUTING_US, HeaderValue::from(chosen.elapsed_us));
     headers.insert(ROUTER_VERSION, snapshot.version_header());
     headers.insert(CONFIG_VERSION, HeaderValue::from(snapshot.config_version()));
+    headers
+}
+
+/// The same, and of who answered.
+fn said(chosen: &Chosen, current: &Current, target: &Target, attempts: usize) -> HeaderMap {
+    let mut headers = decided(chosen, current, attempts);
+    headers.insert(SELECTED_MODEL, target.model_header.clone());
+    headers.insert(TARGET, target.name_header.clone());
     headers
 }

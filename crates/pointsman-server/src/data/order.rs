@@ -10,7 +10,7 @@ use super::decide::facts;
 use crate::error::Error;
 use crate::live::Current;
 use crate::regions::{Region, RegionPolicy};
-use crate::routing::plan::REQUESTED;
+use crate::routing::plan::{CONFIGURED, DEGRADED, REQUESTED};
 use crate::routing::policies::Rule;
 use crate::routing::snapshot::Wanted;
 use crate::targets::wish::{Wish, barred};
@@ -18,12 +18,6 @@ use crate::wire::headers::Hints;
 use crate::wire::protocol::Protocol;
 use crate::wire::query::Query;
 use crate::wire::usage::tokens_of;
-
-/// The reason of a request that went to the default targets.
-pub(super) const DEGRADED: &str = "degraded";
-
-/// The reason of a request for which nothing is predicted, and whose model is left to the operator's order.
-const CONFIGURED: &str = "configured";
 
 /// An order that nothing was predicted for.
 #[derive(Debug)]
@@ -103,41 +97,6 @@ fn defaulted(current: &Current, wish: &mut Wish) -> Vec<usize> {
         models.sort_by_key(|model_idx| *model_idx != default.model_idx);
     }
     models
-}
-
-/// The order after a mistake of ours, with the least that can be looked at; `None` where the request limits the choice, or nobody
-/// is left.
-pub(super) fn defaults<'c>(
-    current: &'c Current,
-    hints: &Hints,
-    query: &Query<'_>,
-    protocol: Protocol,
-) -> Option<Ordered<'c>> {
-    let (allow, deny) = query.pool();
-    let limits = query.limits();
-    let limited = limits.max_cost_usd.is_some() || limits.min_quality.is_some() || limits.max_latency_ms.is_some();
-    if limited || !allow.is_empty() || !deny.is_empty() {
-        return None;
-    }
-    // Rules may deny what nobody can look at now: with any, nothing is guessed.
-    if !current.policies.is_empty() {
-        return None;
-    }
-    let mut wish = Wish { protocol, region: hints.region.clone(), ..query.wish() };
-    let wanted = Wanted { model: query.model(), models: query.models(), allow, deny, ..Wanted::default() };
-    let mut models = current.snapshot.select(wanted).ok()?.requested;
-    if models.is_empty() {
-        models = defaulted(current, &mut wish);
-    }
-    let routers = current.snapshot.router().models();
-    models.retain(|model_idx| {
-        // Models that are not the router's have targets, but not for this.
-        let name = routers.get(*model_idx);
-        current.targets.names(*model_idx).next().is_some() && name.is_some_and(|name| !hints.denied.contains(name))
-    });
-    // How many tokens that are nobody can say now.
-    let ranked: Vec<_> = models.into_iter().map(|model_idx| (model_idx, 0.0)).collect();
-    (!ranked.is_empty()).then_some(Ordered { ranked, reason: DEGRADED, wish, rule: None })
 }
 
 /// Where a request comes from, and what that means. A rule's region is required, and the only one: a request that requires

@@ -85,6 +85,7 @@ pub(super) fn unpredicted(
         return;
     }
     live.tally.decided();
+    live.metrics.decision(&current.cells, current.name(model_idx), model_idx, reason);
     let Some(state) = live.state.as_ref() else { return };
     let route = if protocol == Protocol::Embeddings { EMBEDDINGS } else { query.model().unwrap_or(AUTO) };
     let turns = query.turns();
@@ -188,7 +189,7 @@ impl Errand {
         )]
         let held = hints.tokens.as_ref().map(|limit| limit.take(tokens.ceil() as u32, clock::now()));
         self.input_tokens = tokens;
-        self.held = held.transpose().inspect_err(|_| live.metrics.rate_limited(tenant))?;
+        self.held = held.transpose().inspect_err(|_| live.metrics.rate_limited(&hints.label))?;
         let usd = self.expected.cost_usd.unwrap_or_default();
         let reserved = hints.budget.as_ref().map(|budget| budget.reserve(usd, now_us()));
         let reserved = reserved.transpose().map_err(|retry_after| Error::BudgetExceeded { retry_after })?;

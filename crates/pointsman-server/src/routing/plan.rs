@@ -95,7 +95,7 @@ pub(crate) fn plan<'a>(
 }
 
 /// All reasons, for a closed set of labels.
-pub(crate) const REASONS: [&str; 9] = [
+pub(crate) const REASONS: [&str; 11] = [
     Reason::Utility.as_str(),
     Reason::Uncertain.as_str(),
     Reason::Unfamiliar.as_str(),
@@ -105,7 +105,15 @@ pub(crate) const REASONS: [&str; 9] = [
     REQUESTED,
     SESSION,
     SPLIT,
+    DEGRADED,
+    CONFIGURED,
 ];
+
+/// The reason of a request that went to the default targets, for the router could not decide.
+pub(crate) const DEGRADED: &str = "degraded";
+
+/// The reason of a request for which nothing is predicted, and whose model is left to the operator's order.
+pub(crate) const CONFIGURED: &str = "configured";
 
 fn no_candidate(ranked: &[Ranked]) -> Error {
     let mut excluded_by: Vec<&'static str> = ranked

@@ -119,19 +119,29 @@ impl Policies {
         self.asked
     }
 
-    /// The first rule that counts as holding.
+    /// The first rule that counts as holding; where that is one that cannot be evaluated, a refusal that follows goes before it.
     pub(crate) fn first(&self, facts: &Facts<'_>) -> Option<&Rule> {
         if self.is_empty() {
             return None;
         }
         let scope = facts.scope(self.asked);
-        self.rules.iter().find(|rule| {
-            let holds = rule.holds(&scope);
-            if let Holds::Broken { kind, counts, .. } = &holds {
-                tracing::warn!(policy = rule.name, kind, counts, "a policy's condition cannot be evaluated");
+        let mut broken: Option<&Rule> = None;
+        for rule in &self.rules {
+            match rule.holds(&scope) {
+                // Whether a rule before it would have held nobody knows; a refusal behind it must not hang on that.
+                Holds::Yes if rule.refuse.is_some() => return Some(rule),
+                Holds::Yes => return broken.or(Some(rule)),
+                Holds::No => {}
+                Holds::Broken { kind, counts, .. } => {
+                    tracing::warn!(policy = rule.name, kind, counts, "a policy's condition cannot be evaluated");
+                    if counts && rule.refuse.is_some() {
+                        return Some(rule);
+                    }
+                    broken = broken.or(counts.then_some(rule));
+                }
             }
-            holds.counts()
-        })
+        }
+        broken
     }
 
     /// Every rule and whether it holds, for people who wonder.

@@ -7,7 +7,6 @@ use axum::http::HeaderValue;
 use pointsman::{Bound, Catalog, Error as Routing, Objective, Policy, Router};
 
 use crate::error::Error;
-use crate::targets::settings::TargetPrice;
 use crate::targets::wish::Sort;
 use crate::wire::headers::encoded;
 use crate::wire::json::Text;
@@ -86,14 +85,14 @@ pub(crate) struct Selection<'s> {
 }
 
 impl Snapshot {
-    /// Binds `router` to `objective` and to every named one that it can serve.
+    /// Binds `router` to `objective` and to every named one that it can serve, at the prices of `catalog`.
     pub(crate) fn new(
         router: &Router,
+        catalog: Catalog,
         objective: &Objective,
         aliases: &BTreeMap<String, String>,
         config_version: u64,
     ) -> Result<Self, Error> {
-        let catalog = router.default_catalog();
         let bind = |objective: &Objective| {
             router.bind(&catalog, &Policy { objective: objective.clone(), ..Policy::default() })
         };
@@ -143,7 +142,7 @@ impl Snapshot {
             (None, [first, ..]) => first.0.as_ref(),
             (model, _) => model.unwrap_or(AUTO),
         };
-        let (stands, sort) = self.sorted(first)?;
+        let (stands, mut sort) = self.sorted(first)?;
         let (route, mut requested, named) = match stands {
             (route, Stands::Policy(0)) => (route, Vec::new(), None),
             (route, Stands::Policy(policy)) => (route, Vec::new(), Some(&self.policies[policy].1)),
@@ -157,10 +156,11 @@ impl Snapshot {
                 });
             }
             for name in wanted.models {
-                let stands = self.stands_for(&name.0).map_err(|error| match error {
+                let (stands, sorted) = self.sorted(&name.0).map_err(|error| match error {
                     Error::ModelNotFound { model, .. } => Error::ModelNotFound { param: "models", model },
                     error => error,
                 })?;
+                sort = sort.or(sorted);
                 match stands.1 {
                     Stands::Model(idx) if requested.contains(&idx) => {}
                     Stands::Model(idx) => requested.push(idx),
@@ -252,13 +252,6 @@ impl Snapshot {
                 Error::ModelNotFound { param: "model", model: shortened(model) }
             }
         })
-    }
-
-    /// What the catalogue says of a model's price.
-    pub(crate) fn price(&self, model_idx: usize) -> Option<TargetPrice> {
-        let price = self.catalog.get(self.router().models().get(model_idx)?)?.price?;
-        let (input_usd_per_mtok, output_usd_per_mtok) = (price.input_usd_per_mtok, price.output_usd_per_mtok);
-        Some(TargetPrice { input_usd_per_mtok, output_usd_per_mtok, cached_input_usd_per_mtok: None })
     }
 
     /// The model that is best on average, by training's means.

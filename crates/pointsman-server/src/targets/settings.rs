@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use pointsman::artifact::ListPrice;
+
 /// A target as configured; [`Settings::targets`](crate::Settings::targets).
 #[derive(Clone, PartialEq)]
 pub struct TargetSettings {
@@ -96,7 +98,19 @@ pub struct TargetPrice {
     pub cached_input_usd_per_mtok: Option<f64>,
 }
 
+impl From<ListPrice> for TargetPrice {
+    fn from(price: ListPrice) -> Self {
+        let ListPrice { input_usd_per_mtok, output_usd_per_mtok } = price;
+        Self { input_usd_per_mtok, output_usd_per_mtok, cached_input_usd_per_mtok: None }
+    }
+}
+
 impl TargetPrice {
+    /// What a million tokens in and a million out cost.
+    pub(crate) fn sum(&self) -> f64 {
+        self.input_usd_per_mtok + self.output_usd_per_mtok
+    }
+
     /// Whether all of it can be asked.
     pub(crate) fn is_valid(&self) -> bool {
         let cached = self.cached_input_usd_per_mtok.unwrap_or_default();

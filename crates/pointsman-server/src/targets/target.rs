@@ -47,10 +47,10 @@ pub(crate) struct Target {
     /// Path of the base, without a slash at the end.
     base_path: String,
     protocols: Vec<Protocol>,
-    pub(super) region: Option<String>,
+    pub(crate) region: Option<String>,
     /// Kilometres from every region whose place is known.
     distances: BTreeMap<String, f64>,
-    capabilities: Option<Capabilities>,
+    pub(super) capabilities: Option<Capabilities>,
     pub(super) context_length: Option<u32>,
     pub(crate) price: Option<TargetPrice>,
     terms: Terms,
@@ -293,7 +293,7 @@ impl Target {
 
     /// What a million tokens in and a million out cost; infinite where nobody knows.
     pub(super) fn price_sum(&self) -> f64 {
-        self.price.map_or(f64::INFINITY, |price| price.input_usd_per_mtok + price.output_usd_per_mtok)
+        self.price.map_or(f64::INFINITY, |price| price.sum())
     }
 
     /// Whether it answers such requests.

@@ -39,6 +39,11 @@ impl TokenLimit {
         })
     }
 
+    /// What is left.
+    pub(crate) fn left(&self, now: Instant) -> Option<Quota> {
+        self.with(|bucket| bucket.take(0, now)).ok()
+    }
+
     fn with<R>(&self, change: impl FnOnce(&mut Bucket) -> R) -> R {
         // Nothing is left half changed by a panic.
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))

@@ -187,3 +187,63 @@ fn who_does_not_read_keeps_its_place_no_longer_than_an_answer_may_take() {
         std::thread::sleep(Duration::from_millis(50));
     }
 }
+
+/// Requests of the next test.
+const REQUESTS: usize = 200;
+
+#[test]
+fn many_targets_that_are_down_are_not_all_asked_by_everybody() {
+    let fakes: [Fake; 4] = std::array::from_fn(|_| Fake::new([reply(500, "application/json", "{}")]));
+    let targets = fakes.iter().enumerate().map(|(at, fake)| fake.target(&format!("t{at}"), "small")).collect();
+    let server = serving(targets);
+    for _ in 0..REQUESTS {
+        assert_eq!(chat(&server, "", &asking("small", false)).status, 502);
+    }
+    let calls: usize = fakes.iter().map(|fake| fake.requests().len()).sum();
+    // What opens the circuits, three calls each, and the retries that are saved up come on top of a fifth.
+    assert!(calls <= REQUESTS * 12 / 10 + 4 * 3 + 10, "{calls} calls for {REQUESTS} requests");
+    assert!(calls >= REQUESTS, "and nobody is refused untried");
+}
+
+#[test]
+fn nobody_is_sent_elsewhere() {
+    let elsewhere = Fake::new([completion("never")]);
+    let to = format!("http://{}/v1/chat/completions", elsewhere.address);
+    for status in [301, 302, 303, 307, 308] {
+        let location: &'static str = Box::leak(format!("location: {to}\r\n").into_boxed_str());
+        let fake = Fake::new([Act::Reply(status, location, "application/json", "{}".to_owned())]);
+        let server = serving(vec![fake.target("a", "small")]);
+        assert_eq!(chat(&server, "", &asking("small", false)).status, 502, "{status}");
+    }
+    // Nor by what a request says.
+    let fake = Fake::new([completion("Hi")]);
+    let server = serving(vec![fake.target("a", "small")]);
+    for name in ["base_url", "api_base", "custom_host", "url", "host"] {
+        let mut body = asking("small", false);
+        body[name] = json!(to);
+        assert_eq!(chat(&server, "", &body).status, 200, "{name}");
+    }
+    for header in [
+        "x-portkey-custom-host",
+        "x-forwarded-host",
+        "x-litellm-api-base",
+        "helicone-target-url",
+        "x-gateway-destination-endpoint",
+    ] {
+        assert_eq!(chat(&server, &format!("\r\n{header}: {to}"), &asking("small", false)).status, 200, "{header}");
+    }
+    assert!(elsewhere.requests().is_empty());
+}
+
+#[test]
+fn what_was_decided_is_said_though_nobody_answered() {
+    let fake = Fake::new([reply(500, "application/json", "{}")]);
+    let server = serving(vec![fake.target("a", "small")]);
+    let refused = chat(&server, "", &asking("small", false));
+    assert_eq!((refused.status, refused.header("x-pointsman-reason")), (502, Some("requested")));
+    let attempts: usize = refused.header("x-pointsman-attempts").and_then(|n| n.parse().ok()).expect("a number");
+    assert_eq!(attempts, fake.requests().len());
+    for name in ["decision-id", "routing-us", "router-version", "config-version"] {
+        assert!(refused.header(&format!("x-pointsman-{name}")).is_some(), "{name}");
+    }
+}

@@ -153,7 +153,7 @@ fn a_rules_region_holds_for_fallbacks_and_for_embeddings() {
     let policies = vec![PolicySettings { name: "eu".into(), region: Some("eu".into()), ..PolicySettings::default() }];
     let server = Running::with(Latencies::Known, Settings { targets, policies, ..loopback() });
     // The only target of the region is down: nobody else is asked.
-    assert_eq!(came_to(&chat(&server, "", &json!({}))), "upstream_failed");
+    assert_eq!(came_to(&chat(&server, "", &json!({}))), "region_restricted");
     assert_eq!(came_to(&chat(&server, "", &json!({"model": "small"}))), "region_restricted");
     assert!(fakes[0].requests().is_empty() && fakes[1].requests().is_empty());
     let embed = |headers: &str| {

@@ -164,7 +164,7 @@ fn models_are_listed_with_the_aliases() {
     let list = server.get("/v1/models").json();
     assert_eq!(list["object"], "list");
     let entry = json!({ "id": "auto", "object": "model", "created": 0, "owned_by": "pointsman", "pricing": null,
-        "context_length": null, "regions": [], "endpoints": [] });
+        "context_length": null, "capabilities": null, "regions": [], "endpoints": [] });
     assert_eq!(list["data"][0], entry);
     let aliases = ["auto", "auto:quality", "auto:balanced", "auto:cheap", "auto:fast"];
     assert_eq!(ids(&list), [aliases.as_slice(), &MODELS].concat());

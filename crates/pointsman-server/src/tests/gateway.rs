@@ -345,7 +345,7 @@ fn a_router_that_fails_does_not_cost_the_answer() {
     // What the request forbids is not done for want of a decision.
     let mut limited = asking("auto", false);
     limited["pointsman"] = json!({"max_cost_usd": 0.001});
-    assert_eq!(chat(&server, &limited).status, 500);
+    assert_eq!(chat(&server, &limited).status, 503);
     assert_eq!(server.samples("pointsman_panics_total"), ["pointsman_panics_total 0"]);
 }
 

@@ -98,3 +98,21 @@ fn a_dry_run_says_which_rule_counts_and_why_and_keeps_nothing() {
         assert_eq!(test(&server, &bad).status, 400, "{bad}");
     }
 }
+
+#[test]
+fn a_field_that_is_left_out_lets_nobody_past_a_refusal() {
+    let policies = vec![
+        PolicySettings { deny: vec!["large".into()], ..rule("free-plan", r#"context.plan == "free""#) },
+        PolicySettings {
+            refuse: Some("not from here".into()),
+            ..rule("embargo", r#"has(context.country) && context.country == "xx""#)
+        },
+    ];
+    let server = Running::with(Latencies::Known, Settings { policies, ..loopback() });
+    let ask = |context: Value| server.route(&json!({"prompt": "hello", "context": context}).to_string());
+    for context in [json!({"country": "xx", "plan": "pro"}), json!({"country": "xx"})] {
+        assert_eq!(ask(context.clone()).status, 403, "{context}");
+    }
+    let narrowed = ask(json!({"country": "de"}));
+    assert_eq!((narrowed.status, &narrowed.json()["policy"]), (200, &json!("free-plan")), "nobody knows the plan");
+}

@@ -73,7 +73,7 @@ fn who_is_required_to_stay_never_leaves_even_where_nobody_is_left() {
     }
     world.eu.acts([Act::Hangup]);
     for _ in 0..3 {
-        assert_eq!(code(&from(&server, "eu")), (502, "upstream_failed".to_owned()));
+        assert_eq!(code(&from(&server, "eu")), (503, "region_restricted".to_owned()));
     }
     assert_eq!(code(&from(&server, "mars")), (503, "region_restricted".to_owned()));
     let [_, others @ ..] = world.served();
@@ -91,7 +91,7 @@ fn a_tenant_stays_in_its_region_whatever_it_says() {
     let reply = chat(&server, &format!("{key}\r\nx-pointsman-region: us"));
     assert_eq!(code(&reply), (403, "region_restricted".to_owned()));
     world.eu.acts([Act::Reply(503, "", "application/json", "{}".to_owned())]);
-    assert_eq!(code(&chat(&server, key)), (502, "upstream_failed".to_owned()));
+    assert_eq!(code(&chat(&server, key)), (503, "region_restricted".to_owned()));
     let [_, others @ ..] = world.served();
     assert_eq!(others, [0, 0, 0], "not as a fallback either");
 

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use pointsman::Objective;
 
 use super::artifact::{Latencies, bytes};
-use super::client::{Reply, Running, loopback};
+use super::client::{Reply, Running, loopback, request};
+use super::fake::{Act, Fake, delta};
 use crate::{Error, Server, Settings};
 
 #[test]
@@ -34,6 +35,23 @@ fn a_request_in_flight_is_finished() {
     let reply = Reply::read(&mut stream);
     assert_eq!((reply.status, reply.header("connection")), (200, Some("close")));
     assert_eq!(ended.join().expect("no panic"), 0);
+}
+
+#[test]
+fn a_stream_is_finished_while_nobody_else_comes_in() {
+    let fake = Fake::new([Act::Late(300, Box::new(Act::Stream(vec![delta("one"), delta("two")])))]);
+    let server = Running::with(Latencies::Known, Settings { targets: vec![fake.target("a", "small")], ..loopback() });
+    let mut client = server.connect();
+    let body = r#"{"model": "small", "stream": true, "messages": [{"role": "user", "content": "Hi"}]}"#;
+    client.write_all(&request("POST /v1/chat/completions HTTP/1.1", body.as_bytes())).expect("the server reads");
+    while fake.requests().is_empty() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let ended = server.stop();
+    let reply = Reply::read(&mut client);
+    let text = String::from_utf8(reply.body).expect("text");
+    assert_eq!((reply.status, text), (200, format!("{}{}data: [DONE]\n\n", delta("one"), delta("two"))));
+    assert_eq!(ended.join().expect("no panic"), 0, "nothing was cut");
 }
 
 #[test]

@@ -174,3 +174,24 @@ fn a_decision_that_fails_goes_to_the_default_target_too() {
         (Some("two"), Some("degraded"))
     );
 }
+
+#[test]
+fn rules_count_after_a_decision_that_failed() {
+    let fakes: [Fake; 2] = std::array::from_fn(|_| Fake::new([completion("Hi")]));
+    let targets = vec![fakes[0].target("one", "large"), fakes[1].target("two", "small")];
+    let policies = vec![
+        PolicySettings { refuse: Some("no".into()), ..policy("refused", "\"no\" in tags") },
+        PolicySettings { deny: vec!["large".into()], ..policy("small alone", "true") },
+    ];
+    let server = Running::with(Latencies::Known, Settings { targets, policies, ..loopback() });
+    server.reloader.sabotage();
+    let reply = chat(&server, &asking("auto"));
+    assert_eq!(
+        (reply.header("x-pointsman-target"), reply.header("x-pointsman-reason")),
+        (Some("two"), Some("degraded"))
+    );
+    let body = asking("auto").to_string();
+    let refused = server.send("POST /v1/chat/completions HTTP/1.1\r\nx-pointsman-tags: no", body.as_bytes());
+    assert_eq!(error_code(&refused), (403, "policy_refused".into()));
+    assert!(fakes[0].requests().is_empty());
+}

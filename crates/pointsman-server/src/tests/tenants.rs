@@ -99,6 +99,8 @@ fn a_limit_is_exact_and_says_when_to_come_again() {
     assert_eq!(reply.error(), (429, "rate_limit_exceeded".into(), None));
     let wait: u32 = reply.header("retry-after").and_then(|seconds| seconds.parse().ok()).expect("seconds");
     assert!((1..=20).contains(&wait), "a third of a minute, not {wait} s");
+    let left = ["limit", "remaining"].map(|what| reply.header(&format!("x-ratelimit-{what}-requests")));
+    assert_eq!(left, [Some("3"), Some("0")], "a refusal says so, too");
     assert_eq!(server.samples("pointsman_ratelimited_total"), ["pointsman_ratelimited_total{tenant=\"few\"} 1"]);
     assert_eq!(ask(&server, "POST /v1/route", "all", &body).status, 200, "others are not held up");
 }

@@ -1,8 +1,9 @@
 //! What a request needs and wishes of targets: over real sockets.
 
+use pointsman::artifact::{Artifact, CostTarget, ListPrice};
 use serde_json::{Value, json};
 
-use super::artifact::Latencies;
+use super::artifact::{Latencies, bytes};
 use super::client::{Reply, Running, loopback};
 use super::fake::{Act, Fake, completion};
 use crate::{Settings, TargetPrice, TargetSettings};
@@ -183,4 +184,74 @@ fn wishes_that_make_no_sense_are_refused() {
         ask(&server, "\r\nx-pointsman-region: a b", &json!({})).error().2.as_deref(),
         Some("x-pointsman-region")
     );
+}
+
+#[test]
+fn the_last_part_of_a_name_counts_in_a_list_too() {
+    let fakes: [Fake; 2] = std::array::from_fn(|_| Fake::new([completion("Hi")]));
+    let priced =
+        |at: usize, usd| TargetSettings { price: Some(price(usd)), ..fakes[at].target(["dear", "cheap"][at], "small") };
+    let server =
+        Running::with(Latencies::Known, Settings { targets: vec![priced(0, 9.0), priced(1, 1.0)], ..loopback() });
+    for names in [
+        json!({"models": ["small:floor"]}),
+        json!({"model": "large", "models": ["small:floor"]}),
+        json!({"models": ["small:nitro", "large"]}),
+    ] {
+        for _ in 0..8 {
+            let mut body = json!({"messages": [{"role": "user", "content": "hello"}]});
+            body.as_object_mut().expect("an object").extend(names.as_object().expect("an object").clone());
+            let reply = server.send("POST /v1/chat/completions HTTP/1.1", body.to_string().as_bytes());
+            assert_eq!(reply.status, 200, "{names}: {}", String::from_utf8_lossy(&reply.body));
+            if names.to_string().contains("floor") {
+                assert_eq!(reply.header("x-pointsman-target"), Some("cheap"), "{names}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_targets_ask_is_what_decisions_count_with() {
+    // A router that predicts tokens and not money.
+    let mut artifact = Artifact::from_bytes(&bytes(Latencies::Known), "of tests").expect("valid");
+    let list = ListPrice { input_usd_per_mtok: 1.0, output_usd_per_mtok: 1.0 };
+    for (model, head) in artifact.document.models.iter().zip(&mut artifact.document.costs) {
+        head.target = CostTarget::OutputTokens;
+        artifact.document.prices.insert(model.clone(), list);
+    }
+    let artifact = artifact.to_bytes().expect("valid");
+    let fake = Fake::new([completion("Hi")]);
+    let with = |usd: [f64; 2]| {
+        let target = |(at, usd): (usize, f64)| TargetSettings {
+            price: Some(price(usd)),
+            ..fake.target(&format!("small-{at}"), "small")
+        };
+        let targets = usd.into_iter().enumerate().map(target).chain([fake.target("large-a", "large")]).collect();
+        let server = Running::damaged(&artifact, Settings { targets, ..loopback() });
+        let answer = server
+            .route(r#"{"prompt": "hello", "pointsman": {"objective": 1e-6, "allow": ["small", "large"]}}"#)
+            .json();
+        let listed = server.get("/v1/models").json();
+        let listed = listed["data"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .find(|model| model["id"] == "small")
+            .expect("it is there")["pricing"]["input_usd_per_mtok"]
+            .clone();
+        let cost = answer["candidates"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .find(|one| one["model"] == "small")
+            .expect("it is there")["cost_usd"]
+            .as_f64()
+            .expect("a number");
+        (answer["model"].as_str().expect("a name").to_owned(), cost, listed.as_f64().expect("a number"))
+    };
+    let (model, cost, listed) = with([0.5, 7.0]);
+    assert_eq!((model.as_str(), listed), ("small", 0.5), "the cheapest of a model's");
+    let (model, dearer, listed) = with([5_000_000.0, 7_000_000.0]);
+    assert_eq!((model.as_str(), listed), ("large", 5_000_000.0));
+    assert!((dearer / cost - 1e7).abs() < 10.0, "{dearer} {cost}");
 }

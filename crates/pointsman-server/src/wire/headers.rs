@@ -84,6 +84,8 @@ pub(crate) struct Hints {
     pub(crate) trace: Option<Trace>,
     /// Who asks, where there are tenants.
     pub(crate) tenant: Option<Arc<str>>,
+    /// What metrics call it.
+    pub(crate) label: Arc<str>,
     /// What whoever asks may spend, where that is limited.
     pub(crate) budget: Option<Budget>,
     /// How many tokens whoever asks may use, where that is limited.
@@ -162,6 +164,7 @@ impl Hints {
         let trace = live.traces.as_ref().and_then(|_| head.extensions.get::<Trace>().cloned());
         Ok(Self {
             tenant: admitted.map(|admitted| Arc::clone(&admitted.name)),
+            label: admitted.map(|admitted| Arc::clone(&admitted.label)).unwrap_or_default(),
             has_session: true,
             is_trial: false,
             budget: admitted.and_then(|admitted| admitted.budget.clone()),

@@ -30,6 +30,9 @@ pub(crate) struct Model<'s> {
     /// The most tokens that fit into a target of it; null where no limit is known.
     #[schema(required)]
     pub(crate) context_length: Option<u32>,
+    /// What its targets can do: `tools`, `vision`, `json`; null where one of them declares nothing, and may do all, or where it has none.
+    #[schema(value_type = Option<Vec<String>>, required)]
+    pub(crate) capabilities: Option<Vec<&'static str>>,
     /// Regions of its targets.
     #[schema(value_type = Vec<String>)]
     pub(crate) regions: Vec<&'s str>,
@@ -48,6 +51,7 @@ impl<'s> Model<'s> {
             owned_by: "upstream",
             pricing: None,
             context_length: None,
+            capabilities: None,
             regions: Vec::new(),
             endpoints: Vec::new(),
         }

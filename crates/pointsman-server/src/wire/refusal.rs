@@ -98,6 +98,7 @@ fn of_targets(outcome: UpstreamOutcome) -> (StatusCode, &'static str) {
         UpstreamOutcome::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "upstream_rate_limited"),
         UpstreamOutcome::CredentialsExhausted => (StatusCode::BAD_GATEWAY, "upstream_credentials_exhausted"),
         UpstreamOutcome::TimedOut => (StatusCode::GATEWAY_TIMEOUT, "upstream_timeout"),
+        UpstreamOutcome::RegionRestricted => (StatusCode::SERVICE_UNAVAILABLE, "region_restricted"),
         UpstreamOutcome::Failed => (StatusCode::BAD_GATEWAY, "upstream_failed"),
     }
 }
