@@ -41,7 +41,7 @@ pub(super) struct Chosen {
 }
 
 /// A decision, or where making one meets a mistake of ours, the default targets: a bug of the router must not cost an
-/// answer. A request that limits the choice is refused then, since nothing could be said about the limits.
+/// answer. Names, rules and tenants count all the same; what sets limits that only predictions can keep is refused.
 pub(super) fn choose_or_degrade(
     live: &Live,
     current: &Current,
