@@ -27,6 +27,8 @@ pub(super) struct Shared {
     script: Mutex<(Arc<Script>, u64)>,
     pub(super) record: Record,
     refuses: watch::Sender<bool>,
+    /// Its deaths: each ends the connections taken before it, however soon it is alive again.
+    deaths: watch::Sender<()>,
     /// Whether somebody listens, once a change has come through.
     is_open: watch::Sender<bool>,
 }
@@ -58,6 +60,7 @@ impl Fake {
             script: Mutex::new((Arc::new(script), 0)),
             record: Record::new(remembered),
             refuses: watch::Sender::new(refuses),
+            deaths: watch::Sender::new(()),
             is_open: watch::Sender::new(true),
         });
         tokio::spawn(take(Arc::clone(&shared), listener));
@@ -149,33 +152,36 @@ async fn take(shared: Arc<Shared>, mut listener: TcpListener) {
     loop {
         if *refuses.borrow_and_update() {
             drop(listener);
+            shared.deaths.send_replace(());
             // The port stays ours: a socket that is bound and does not listen refuses.
-            let held = hold(shared.address).await;
+            let mut held = hold(shared.address).await;
             shared.is_open.send_replace(false);
             if refuses.wait_for(|refuses| !refuses).await.is_err() {
                 return;
             }
-            match held.listen(BACKLOG) {
-                Ok(again) => listener = again,
-                Err(_) => return,
-            }
+            listener = loop {
+                match held.listen(BACKLOG) {
+                    Ok(again) => break again,
+                    Err(_) => held = hold(shared.address).await,
+                }
+            };
             shared.is_open.send_replace(true);
         }
         tokio::select! {
             _ = refuses.changed() => {}
             accepted = listener.accept() => if let Ok((stream, _)) = accepted {
                 shared.record.connected();
-                tokio::spawn(serve(Arc::clone(&shared), stream));
+                tokio::spawn(serve(Arc::clone(&shared), stream, shared.deaths.subscribe()));
             }
         }
     }
 }
 
-async fn serve(shared: Arc<Shared>, stream: TcpStream) {
-    let mut refuses = shared.refuses.subscribe();
+/// Serves a connection until one side has enough, or the next death of those that `deaths` has not seen.
+async fn serve(shared: Arc<Shared>, stream: TcpStream, mut deaths: watch::Receiver<()>) {
     tokio::select! {
         () = connection::serve(&shared, stream) => {}
-        _ = refuses.wait_for(|refuses| *refuses) => {}
+        _ = deaths.changed() => {}
     }
 }
 
