@@ -25,7 +25,7 @@ use health::{Fares, Standing};
 use lots::Lot;
 use settings::{HealthSettings, TargetPrice, TargetSettings};
 pub(crate) use target::{Ended, Target};
-use wish::{Sort, Wish};
+use wish::{Sort, Wish, barred};
 
 /// All targets, validated against a router's models.
 #[derive(Debug, Default)]
@@ -129,11 +129,6 @@ impl Targets {
         models
     }
 
-    /// Names of the targets of a model.
-    pub(crate) fn names(&self, model_idx: usize) -> impl Iterator<Item = &str> {
-        self.of(model_idx).map(|target| target.name.as_str())
-    }
-
     fn of(&self, model_idx: usize) -> impl Iterator<Item = &Target> {
         self.by_model.get(model_idx).into_iter().flatten().map(|position| &self.all[*position])
     }
@@ -189,16 +184,27 @@ impl Targets {
         model.endpoints = Protocol::ALL.into_iter().filter(serves).map(Protocol::name).collect();
     }
 
-    /// Whether a request may reach a target of a model; what keeps it from each, where it reaches none.
+    /// Whether a request may reach a target of a model; where it reaches none, what keeps it from each, or `targets`.
     pub(crate) fn reaches(&self, model_idx: usize, tokens: f32, wish: &Wish) -> Result<(), Vec<&'static str>> {
-        let mut barred = Vec::new();
+        let mut by = Vec::new();
         for target in self.of(model_idx) {
             match target.barred(wish, tokens) {
                 None => return Ok(()),
-                Some(reason) => barred.push(reason),
+                Some(reason) => by.push(reason),
             }
         }
-        Err(barred)
+        if by.is_empty() {
+            by.push(barred::TARGETS);
+        }
+        Err(by)
+    }
+
+    /// Name of the first target of a model that a request may reach: of those that it names first, else of all, as they are
+    /// configured; how they fare is another matter.
+    pub(crate) fn first(&self, model_idx: usize, tokens: f32, wish: &Wish) -> Option<&str> {
+        let named = |target: &&Target| wish.order.iter().position(|name| target.goes_by(name)).unwrap_or(usize::MAX);
+        let reached = self.of(model_idx).filter(|target| target.barred(wish, tokens).is_none());
+        reached.min_by_key(named).map(|target| target.name.as_str())
     }
 }
 

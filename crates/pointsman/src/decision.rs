@@ -61,6 +61,19 @@ pub enum Exclusion {
     ContextLength,
 }
 
+impl Exclusion {
+    /// The exclusion as it stands in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::MaxCost => "max_cost",
+            Self::MinQuality => "min_quality",
+            Self::MaxLatency => "max_latency",
+            Self::Capabilities => "capabilities",
+            Self::ContextLength => "context_length",
+        }
+    }
+}
+
 /// One model as the decision saw it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Ranked {

@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::decide::{Made, planned, read};
-use super::order::{Ordered, in_order, region};
+use super::order::{Ordered, in_order};
 use super::record;
 use crate::clock;
 use crate::error::Error;
@@ -163,17 +163,13 @@ fn choose(
     if query.is_prompt() {
         return Err(Error::invalid("messages", "an array of messages", "a prompt in their place"));
     }
-    planned(live, current, hints, &query, started, |made| {
-        let mut wish = Wish { protocol, region: region(hints, made.rule)?, ..query.wish() };
-        wish.sort = wish.sort.or(made.selection.sort);
-        wish.seat = made.seat.and_then(|seat| seat.target.clone());
-        let allowed = made.plan.ranked.iter().filter(|entry| entry.excluded.is_none());
-        let ranked = allowed.map(|entry| (entry.model_idx, made.predictions.input_tokens[entry.model_idx])).collect();
-        let ranked = reached(current, ranked, &wish)?;
+    planned(live, current, hints, &query, protocol, started, |made| {
+        let tokens = |model_idx: usize| made.predictions.input_tokens[model_idx];
+        let ranked = made.plan.allowed().map(|entry| (entry.model_idx, tokens(entry.model_idx))).collect();
         let expected = record::decided(live, current, hints, &query, &made);
-        let Made { id, selection, plan, predictions, elapsed_us, session, rule, .. } = made;
+        let Made { id, selection, plan, predictions, wish, elapsed_us, session, rule, .. } = made;
         let told = || -> Result<_, Error> {
-            let (_, candidates) = candidates(current.snapshot.router(), plan, predictions, &current.targets);
+            let (_, candidates) = candidates(current.snapshot.router(), plan, predictions, &current.targets, &wish);
             let candidates = to_raw_value(&candidates).map_err(Error::Answer)?;
             let session = query.session_id().or(hints.session_id.as_deref());
             Ok(Box::new(Metadata {
@@ -204,29 +200,4 @@ fn choose_in_order(
         live.metrics.degraded("artifact");
     }
     Ok(Chosen::without_prediction(live, current, hints, &query, ordered))
-}
-
-/// Those of the models that a request can reach somewhere.
-pub(super) fn reached(
-    current: &Current,
-    mut ranked: Vec<(usize, f32)>,
-    wish: &Wish,
-) -> Result<Vec<(usize, f32)>, Error> {
-    let mut excluded_by = Vec::new();
-    ranked.retain(|(model_idx, tokens)| match current.targets.reaches(*model_idx, *tokens, wish) {
-        Ok(()) => true,
-        Err(barred) => {
-            excluded_by.extend(barred);
-            false
-        }
-    });
-    if !ranked.is_empty() {
-        return Ok(ranked);
-    }
-    excluded_by.sort_unstable();
-    excluded_by.dedup();
-    if excluded_by.is_empty() {
-        excluded_by.push("targets");
-    }
-    Err(Error::NoTarget { excluded_by })
 }

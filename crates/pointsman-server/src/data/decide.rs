@@ -7,7 +7,7 @@ use axum::http::header::{ACCEPT_LANGUAGE, USER_AGENT};
 use pointsman::{ContextValue, Objective, Predictions, Role, Scratch, Turn};
 use serde_json::Value;
 
-use super::order::{Ordered, in_order};
+use super::order::{Ordered, in_order, region};
 use super::record;
 use crate::clock;
 use crate::error::Error;
@@ -20,6 +20,7 @@ use crate::routing::policies::split::Unit;
 use crate::routing::sessions::{Seat, Session, Stick};
 use crate::routing::snapshot::{AUTO, Selection, Wanted};
 use crate::state::now_us;
+use crate::targets::wish::Wish;
 use crate::wire::answer::{Answer, candidates};
 use crate::wire::headers::Hints;
 use crate::wire::protocol::Protocol;
@@ -66,11 +67,11 @@ pub(crate) fn decide(
     if current.shelf.stands_in().is_some() {
         return undecided(live, current, hints, &query, form, out);
     }
-    planned(live, current, hints, &query, started, |made| {
+    planned(live, current, hints, &query, Protocol::Chat, started, |made| {
         let snapshot = &current.snapshot;
         let router = snapshot.router();
         record::decided(live, current, hints, &query, &made);
-        let Made { selection, plan, predictions, elapsed_us, rule, session, id, .. } = made;
+        let Made { selection, plan, predictions, wish, elapsed_us, rule, session, id, .. } = made;
         if let Some(session) = session {
             live.sessions.keep(
                 session,
@@ -78,7 +79,7 @@ pub(crate) fn decide(
                 started,
             );
         }
-        let (models, candidates) = candidates(router, plan, predictions, &current.targets);
+        let (models, candidates) = candidates(router, plan, predictions, &current.targets, &wish);
         let answer = Answer {
             id: (form == Form::Line).then(|| query.id().unwrap_or(&Value::Null)),
             decision_id: id,
@@ -246,11 +247,12 @@ pub(super) struct Made<'m> {
     pub(super) predictions: &'m Predictions,
     pub(super) turns: &'m [Turn<'m>],
     pub(super) context: &'m [(&'m str, ContextValue<'m>)],
+    /// What is wanted of targets; nothing where there are none.
+    pub(super) wish: Wish,
     /// Microseconds for features, prediction and decision.
     pub(super) elapsed_us: u64,
-    /// The session, where it counts who answered it before, and who that was.
+    /// The session, where it counts who answered it before.
     pub(super) session: Option<Session>,
-    pub(super) seat: Option<&'m Seat>,
     /// The operator's rule that the decision follows.
     pub(super) rule: Option<&'m Rule>,
 }
@@ -261,6 +263,7 @@ pub(super) fn planned<R>(
     current: &Current,
     hints: &Hints,
     query: &Query<'_>,
+    protocol: Protocol,
     started: Instant,
     finish: impl FnOnce(Made<'_>) -> Result<R, Error>,
 ) -> Result<R, Error> {
@@ -301,6 +304,13 @@ pub(super) fn planned<R>(
     let seated = |seat: &Seat| snapshot.router().models().iter().position(|model| **model == *seat.model);
     let request = query.request(&turns, &context);
     let limits = rule.map_or_else(|| query.limits(), |rule| rule.tighten(query.limits()));
+    let targets = &current.targets;
+    let mut wish = Wish::default();
+    if !targets.is_empty() {
+        wish = Wish { protocol, region: region(hints, rule)?, ..query.wish() };
+        wish.sort = wish.sort.or(selection.sort);
+        wish.seat = seat.as_ref().and_then(|seat| seat.target.clone());
+    }
     let id = live.ids.next("dec");
     let split = rule.and_then(|rule| Some((rule.split.as_ref()?, unit(rule, hints, query, &turns, &id))));
     let parsed = clock::now();
@@ -316,7 +326,13 @@ pub(super) fn planned<R>(
         let scored = clock::now();
         let decision = selection.bound.decide(predictions, &limits, ranking);
         let preferred = Preferred { split, session: seat.as_ref().and_then(seated) };
-        let plan = plan(&selection, &decision, preferred)?;
+        let reach = |model_idx| {
+            if targets.is_empty() {
+                return Ok(());
+            }
+            targets.reaches(model_idx, predictions.input_tokens[model_idx], &wish)
+        };
+        let plan = plan(&selection, &decision, preferred, reach)?;
         let ended = clock::now();
 
         let elapsed_us = u64::try_from((ended - parsed).as_micros()).unwrap_or(u64::MAX);
@@ -328,9 +344,9 @@ pub(super) fn planned<R>(
             predictions,
             turns: &turns,
             context: &context,
+            wish,
             elapsed_us,
             session: session.map(|session| session.session),
-            seat: seat.as_ref(),
             rule,
         })?;
 

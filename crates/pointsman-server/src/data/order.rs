@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use pointsman::policy::matches;
 
-use super::choose::reached;
 use super::decide::facts;
 use crate::error::Error;
 use crate::live::Current;
@@ -109,4 +108,22 @@ pub(super) fn region(hints: &Hints, rule: Option<&Rule>) -> Result<Option<Region
         }
         _ => Ok(Some(Region { name: ruled.clone(), policy: RegionPolicy::Require })),
     }
+}
+
+/// Those of the models that a request can reach somewhere.
+fn reached(current: &Current, mut ranked: Vec<(usize, f32)>, wish: &Wish) -> Result<Vec<(usize, f32)>, Error> {
+    let mut excluded_by = Vec::new();
+    ranked.retain(|(model_idx, tokens)| match current.targets.reaches(*model_idx, *tokens, wish) {
+        Ok(()) => true,
+        Err(by) => {
+            excluded_by.extend(by);
+            false
+        }
+    });
+    if !ranked.is_empty() {
+        return Ok(ranked);
+    }
+    excluded_by.sort_unstable();
+    excluded_by.dedup();
+    Err(Error::NoTarget { excluded_by })
 }

@@ -239,6 +239,8 @@ impl Target {
     /// What keeps a request of so many tokens from this target.
     pub(super) fn barred(&self, wish: &Wish, tokens: f32) -> Option<&'static str> {
         let above = |price: f64, most: Option<f64>| most.is_some_and(|most| price > most);
+        // Servers refuse what does not fit with all the answer that it asks for.
+        let room = f64::from(wish.output_tokens.unwrap_or_default());
         let most = &wish.max_price;
         let is_limited = *most != MaxPrice::default();
         let is_dear = match self.price {
@@ -252,7 +254,7 @@ impl Target {
             Some(barred::ENDPOINT)
         } else if self.capabilities.is_some_and(|able| !able.cover(wish.needs)) {
             Some(barred::CAPABILITIES)
-        } else if self.context_length.is_some_and(|length| f64::from(tokens) > f64::from(length)) {
+        } else if self.context_length.is_some_and(|length| f64::from(tokens) + room > f64::from(length)) {
             Some(barred::CONTEXT_LENGTH)
         } else if wish
             .region

@@ -36,6 +36,8 @@ pub(crate) struct Wish {
     pub(crate) protocol: Protocol,
     /// What the request needs done.
     pub(crate) needs: Capabilities,
+    /// Tokens that it asks room for, for the answer.
+    pub(crate) output_tokens: Option<u32>,
     /// Where it comes from, and what that means.
     pub(crate) region: Option<Region>,
     /// Names of targets, or of their providers, that go first, in this order.
@@ -61,6 +63,8 @@ pub(crate) struct Wish {
 
 /// What keeps a target from being asked; also the words of replies.
 pub(crate) mod barred {
+    /// There is none.
+    pub(crate) const TARGETS: &str = "targets";
     pub(crate) const ENDPOINT: &str = "endpoint";
     pub(crate) const CAPABILITIES: &str = "capabilities";
     pub(crate) const CONTEXT_LENGTH: &str = "context_length";

@@ -233,7 +233,7 @@ fn a_request_without_a_trace_begins_one() {
     assert_eq!(names, [route, route, "POST /v1/chat/completions", "POST /v1/route/batch", route]);
     let first = &spans[0];
     assert_eq!((&first.trace, first.parent.as_str(), &first.service), (&trace, "", &json!("gate")));
-    assert_eq!(first.attributes["pointsman.decision.reason"], "utility");
+    assert_eq!(first.attributes["pointsman.decision.reason"], "only_candidate");
     let refused = spans.last().expect("spans");
     assert_eq!((refused.status, refused.attributes["http.response.status_code"].as_i64()), (0, Some(400)));
     assert!(!refused.attributes.contains_key("error.type"), "the client's mistake is no error of the server");

@@ -255,3 +255,58 @@ fn what_targets_ask_is_what_decisions_count_with() {
     assert_eq!((model.as_str(), listed), ("large", 5_000_000.0));
     assert!((dearer / cost - 1e7).abs() < 10.0, "{dearer} {cost}");
 }
+
+#[test]
+fn a_decision_names_whom_the_completion_asks() {
+    let fakes = [0, 1, 2].map(|_| Fake::new([completion("Hi")]));
+    let server = serving(vec![
+        TargetSettings { context_length: Some(200), ..fakes[0].target("short", "small") },
+        TargetSettings {
+            capabilities: Some(vec!["json".into()]),
+            region: Some("us".into()),
+            ..fakes[1].target("plain", "small")
+        },
+        TargetSettings { region: Some("eu".into()), price: Some(price(9.0)), ..fakes[2].target("able", "large") },
+    ]);
+    let tools = json!([{"type": "function", "function": {"name": "f"}}]);
+    let functions = json!([{"name": "f"}]);
+    let cases = [
+        ("", json!({"provider": {"order": ["short"]}}), "short", None),
+        ("", json!({"provider": {"order": ["plain"]}}), "plain", None),
+        ("", json!({"max_tokens": 300}), "plain", None),
+        ("", json!({"max_completion_tokens": 300, "tools": tools}), "able", Some("context_length")),
+        ("", json!({"max_tokens": 300, "functions": functions}), "able", Some("context_length")),
+        ("\r\nx-pointsman-region: eu", json!({}), "able", Some("region")),
+        ("", json!({"provider": {"only": ["able"]}}), "able", Some("provider.only")),
+        ("", json!({"model": "small", "models": ["large"], "provider": {"ignore": ["short"]}}), "plain", None),
+    ];
+    for (head, more, expected, excluded_by) in cases {
+        let mut body = json!({"model": "auto:cheap", "messages": [{"role": "user", "content": "hello"}]});
+        body.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        let body = body.to_string();
+        let send = |path: &str| server.send(&format!("POST {path} HTTP/1.1{head}"), body.as_bytes());
+        let completion = send("/v1/chat/completions");
+        assert_eq!(target(&completion), expected, "{body}");
+        let decision = send("/v1/route").json();
+        let first = &decision["candidates"][0];
+        assert_eq!(decision["model"], completion.header("x-pointsman-selected-model").expect("a model"), "{body}");
+        assert_eq!((&first["model"], &first["target"]), (&decision["model"], &json!(expected)), "{body}");
+        assert_eq!(first["excluded_by"], Value::Null);
+        if let Some(excluded_by) = excluded_by {
+            let small = &decision["candidates"][1];
+            assert_eq!(small["model"], "small");
+            assert_eq!((&small["target"], &small["excluded_by"]), (&Value::Null, &json!(excluded_by)), "{body}");
+            assert_eq!((&decision["models"], &decision["reason"]), (&json!(["large"]), &json!("only_candidate")));
+        }
+    }
+    // And it refuses what the completion would.
+    for (head, more) in [("\r\nx-pointsman-region: asia", json!({})), ("", json!({"provider": {"only": ["nobody"]}}))] {
+        let mut body = json!({"messages": [{"role": "user", "content": "hello"}]});
+        body.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        let body = body.to_string();
+        let [completion, decision] = ["/v1/chat/completions", "/v1/route"]
+            .map(|path| server.send(&format!("POST {path} HTTP/1.1{head}"), body.as_bytes()));
+        assert_eq!((completion.status, completion.error()), (decision.status, decision.error()), "{body}");
+        assert_eq!(completion.json()["error"]["metadata"], decision.json()["error"]["metadata"]);
+    }
+}

@@ -1,6 +1,6 @@
 //! A plan as JSON: the reply of `POST /v1/route`, and a line of a batch's reply.
 
-use pointsman::decision::{Exclusion, Ranked};
+use pointsman::decision::Ranked;
 use pointsman::{Predictions, Router};
 use serde::Serialize;
 use serde_json::Value;
@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use crate::routing::plan::Plan;
 use crate::targets::Targets;
+use crate::targets::wish::Wish;
 
 /// Where the request should go, and why.
 #[derive(Debug, Serialize, ToSchema)]
@@ -21,7 +22,7 @@ pub(crate) struct Answer<'a> {
     pub(crate) decision_id: &'a str,
     /// The model to call.
     pub(crate) model: &'a str,
-    /// The same, then what else may be tried, best first.
+    /// The same, then what else may be tried, best first. Where there are targets: what one of them may answer.
     pub(crate) models: Vec<&'a str>,
     /// The alias or the model that was asked for.
     pub(crate) route: &'a str,
@@ -57,7 +58,7 @@ pub(crate) struct Answer<'a> {
 #[schema(as = Candidate)]
 pub(crate) struct Candidate<'a> {
     model: &'a str,
-    /// The first of its targets; null where none is configured.
+    /// The first of its targets that may be asked, by `provider.order`, else as they are configured; null where there is none.
     #[schema(value_type = Option<String>, required)]
     target: Option<&'a str>,
     /// Expected quality, from 0 to 1.
@@ -71,9 +72,11 @@ pub(crate) struct Candidate<'a> {
     /// λ · quality − cost, or quality alone where cost does not matter; higher is better.
     #[schema(value_type = Option<f64>, required)]
     utility: f64,
-    /// The limit that excluded it: `max_cost`, `min_quality`, `max_latency`, `capabilities` or `context_length`.
+    /// The limit that excluded it: `max_cost`, `min_quality`, `max_latency`, `capabilities` or `context_length`; where there
+    /// are targets, also what keeps the request from the first of its own (`region`, `provider.only` and the like), or
+    /// `targets`, if it has none.
     #[schema(value_type = Option<String>, required)]
-    excluded_by: Option<Exclusion>,
+    excluded_by: Option<&'static str>,
 }
 
 /// The candidates of a plan and the names of those that may be tried.
@@ -82,18 +85,18 @@ pub(crate) fn candidates<'a>(
     plan: &Plan<'_>,
     predictions: &Predictions,
     targets: &'a Targets,
+    wish: &Wish,
 ) -> (Vec<&'a str>, Vec<Candidate<'a>>) {
     let models = router.models();
     let name = |entry: &Ranked| models[entry.model_idx].as_str();
-    let tried = plan.ranked.iter().filter(|entry| entry.excluded.is_none());
     let candidate = |entry: &Ranked| Candidate {
         model: name(entry),
-        target: targets.names(entry.model_idx).next(),
+        target: targets.first(entry.model_idx, predictions.input_tokens[entry.model_idx], wish),
         p_success: entry.quality,
         cost_usd: entry.cost_usd,
         latency_ms: predictions.latency_ms.get(entry.model_idx).copied(),
         utility: entry.utility,
-        excluded_by: entry.excluded,
+        excluded_by: plan.excluded(entry),
     };
-    (tried.map(name).collect(), plan.ranked.iter().map(candidate).collect())
+    (plan.allowed().map(name).collect(), plan.ranked.iter().map(candidate).collect())
 }

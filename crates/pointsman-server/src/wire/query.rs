@@ -48,6 +48,9 @@ pub(crate) struct Query<'b> {
     /// Tools that the model may call. Only their number matters here.
     #[schema(value_type = Option<Vec<Value>>)]
     tools: Option<Length>,
+    /// The same by their older name; both count.
+    #[schema(value_type = Option<Vec<Value>>)]
+    functions: Option<Length>,
     /// The form of the answer.
     #[schema(value_type = Option<ResponseFormatSchema>)]
     response_format: Option<Format>,
@@ -63,7 +66,7 @@ pub(crate) struct Query<'b> {
     /// Our own options.
     #[schema(value_type = Option<Options<'static>>)]
     pointsman: Option<Options<'b>>,
-    /// Wishes about targets; they matter where the request is forwarded.
+    /// Wishes about targets, where there are any.
     #[schema(value_type = Option<Provider>)]
     provider: Option<Provider>,
     /// Names the line of a batch; the answer's line has the same.
@@ -231,7 +234,7 @@ impl<'b> Query<'b> {
 
     /// What is wanted of targets.
     pub(crate) fn wish(&self) -> Wish {
-        let mut wish = Wish { needs: self.limits().needs, ..Wish::default() };
+        let mut wish = Wish { needs: self.limits().needs, output_tokens: self.max_output_tokens(), ..Wish::default() };
         if let Some(provider) = &self.provider {
             provider.apply(&mut wish);
         }
@@ -260,9 +263,14 @@ impl<'b> Query<'b> {
             tools: self.tools(),
             images: self.images(),
             response_format: self.response_format.map_or(ResponseFormat::Text, |format| format.0),
-            max_output_tokens: self.max_completion_tokens.or(self.max_tokens).map(|count| count.0),
+            max_output_tokens: self.max_output_tokens(),
             context,
         }
+    }
+
+    /// Limit on the answer's length, in tokens.
+    fn max_output_tokens(&self) -> Option<u32> {
+        self.max_completion_tokens.or(self.max_tokens).map(|count| count.0)
     }
 
     /// What the decision must keep within, and what the model must be able to do.
@@ -283,7 +291,7 @@ impl<'b> Query<'b> {
 
     /// Tools that the model may call.
     pub(crate) fn tools(&self) -> usize {
-        self.tools.map_or(0, |tools| tools.0)
+        [self.tools, self.functions].into_iter().flatten().map(|tools| tools.0).sum()
     }
 
     /// Images of all messages.
@@ -357,6 +365,7 @@ impl<'de> Visitor<'de> for Fields<'_> {
                 "prompt_cache_key" => query.prompt_cache_key = self.text(map, "prompt_cache_key")?,
                 "messages" => query.messages = self.value(map, "messages", "an array of messages")?,
                 "tools" => query.tools = self.value(map, "tools", "an array")?,
+                "functions" => query.functions = self.value(map, "functions", "an array")?,
                 "response_format" => query.response_format = self.value(map, "response_format", FORMAT)?,
                 "max_tokens" => query.max_tokens = self.value(map, "max_tokens", TOKENS)?,
                 "max_completion_tokens" => {
