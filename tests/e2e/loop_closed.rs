@@ -1,55 +1,9 @@
 //! From a gateway back to training: decisions and feedback, a process that is killed, an evaluation log, a router.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
+use serde_json::json;
 
-use serde_json::{Value, json};
-
+use crate::gateway::Gateway;
 use crate::workbench::Workbench;
-
-/// A gateway in a process of its own.
-struct Gateway {
-    child: Child,
-    address: String,
-}
-
-impl Gateway {
-    fn start(bench: &Workbench) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_pointsman"))
-            .args(["serve", "--config", "gateway.toml"])
-            .current_dir(bench.path("."))
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the binary runs");
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
-        let addresses: Value = serde_json::from_str(&line).expect("JSON");
-        Self { child, address: addresses["listen"].as_str().expect("an address").to_owned() }
-    }
-
-    fn post(&self, path: &str, body: &Value) -> Value {
-        let body = body.to_string();
-        let mut stream = TcpStream::connect(&self.address).expect("it listens");
-        write!(
-            stream,
-            "POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
-            body.len()
-        )
-        .expect("it reads");
-        let mut reply = String::new();
-        stream.read_to_string(&mut reply).expect("it answers");
-        assert!(reply.starts_with("HTTP/1.1 200"), "{reply}");
-        serde_json::from_str(reply.split_once("\r\n\r\n").expect("a body").1).expect("JSON")
-    }
-
-    /// Ends it as a power cut would.
-    fn kill(mut self) {
-        self.child.kill().expect("it runs");
-        self.child.wait().expect("it ends");
-    }
-}
 
 /// Whether the second model does well: on questions about code alone.
 fn score(text: &str, model: &str) -> f64 {

@@ -4,8 +4,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use pointsman_evals::synthetic::{SyntheticConfig, rows, schema};
-use pointsman_evals::write::{LogRow, LogWriter};
+use pointsman_evals::synthetic::{SyntheticConfig, rows};
+use pointsman_evals::write::{LogRow, LogWriter, TableSchema};
 use pointsman_evals::{EvalLog, ReadOptions, read};
 use pointsman_training::{Effort, Recipe, RecipeSettings};
 
@@ -21,7 +21,7 @@ pub fn synthetic_rows(n_prompts: u32, n_models: usize, seed: u64) -> Vec<LogRow>
 pub fn log_of(rows: Vec<LogRow>) -> Result<EvalLog> {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("log.jsonl");
-    let mut writer = LogWriter::create(&file, schema())?;
+    let mut writer = LogWriter::create(&file, TableSchema::of(&rows))?;
     for row in rows {
         writer.push(row)?;
     }

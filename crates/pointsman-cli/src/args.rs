@@ -47,6 +47,8 @@ pub(crate) enum Command {
     Serve(Serve),
     /// A gateway's decisions and the feedback on them → evaluation log
     Export(Export),
+    /// A new key for a client or for an operator of a gateway
+    Key(Key),
     /// Completions for your shell
     Completions(Completions),
     /// Manual pages
@@ -479,22 +481,23 @@ The addresses bound are printed as one JSON line. SIGHUP reloads configuration a
 SIGTERM finishes what is in flight; a second one cuts it.")]
 pub(crate) struct Serve {
     /// Configuration: TOML, or YAML where the name ends in .yaml or .yml; flags go before it
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "POINTSMAN_CONFIG")]
     pub(crate) config: Option<PathBuf>,
     /// The router; needed here or in the configuration
-    #[arg(long, value_name = "ROUTER")]
+    #[arg(long, value_name = "ROUTER", env = "POINTSMAN_ROUTER")]
     pub(crate) router: Option<PathBuf>,
     /// Address of the data plane; port 0 takes any free one [default: 127.0.0.1:8080]
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", env = "POINTSMAN_LISTEN")]
     pub(crate) listen: Option<String>,
     /// Address of metrics, probes and administration; off: none of them [default: 127.0.0.1:8081]
-    #[arg(long, value_name = "ADDR|off")]
+    #[arg(long, value_name = "ADDR|off", env = "POINTSMAN_ADMIN_LISTEN")]
     pub(crate) admin_listen: Option<String>,
     /// Objective of requests that name none
     #[arg(long, value_name = "OBJECTIVE", value_hint = clap::ValueHint::Other, allow_hyphen_values = true)]
+    #[arg(env = "POINTSMAN_OBJECTIVE")]
     pub(crate) objective: Option<String>,
     /// Form of log records on stderr [default: human on a terminal, else json]
-    #[arg(long, value_name = "FORM")]
+    #[arg(long, value_name = "FORM", env = "POINTSMAN_LOG")]
     pub(crate) log: Option<LogForm>,
 }
 
@@ -503,6 +506,19 @@ pub(crate) struct Serve {
 pub(crate) enum LogForm {
     Human,
     Json,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  pointsman key
+  pointsman key --json
+
+The key is shown this once and kept nowhere. Its digest goes into the configuration: key_sha256 of [[tenants]] for a client,
+admin_key_sha256 of [server] for an operator.")]
+pub(crate) struct Key {
+    /// Print one JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

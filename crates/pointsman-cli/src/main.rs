@@ -27,6 +27,7 @@ fn main() -> ExitCode {
         Command::Extend(args) => commands::extend::run(&args),
         Command::Route(args) => commands::route::run(&args),
         Command::Predict(args) => commands::predict::run(&args),
+        Command::Key(args) => commands::key::run(&args),
         Command::Show(args) => commands::show::run(&args),
         Command::Export(args) => commands::export::run(&args),
         Command::Serve(args) => commands::serve::run(&args),

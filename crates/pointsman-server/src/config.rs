@@ -5,6 +5,7 @@ pub(crate) mod form;
 mod keys;
 mod policies;
 mod regions;
+mod secrets;
 mod server;
 mod state;
 mod targets;
@@ -92,9 +93,15 @@ impl Config {
     pub(crate) fn beside(text: &str, path: &Path) -> Result<Self, Error> {
         let mut config = Self::parse(text, path)?;
         if let Some(folder) = path.parent() {
-            let authorities = config.targets.iter_mut().filter_map(|target| target.ca_file.as_mut());
-            let collectors = config.traces.iter_mut().filter_map(|traces| traces.ca_file.as_mut());
-            for file in config.router.path.iter_mut().chain(authorities).chain(collectors) {
+            let of_targets = config.targets.iter_mut().flat_map(|target| {
+                let TargetSection { ca_file, api_key_file, .. } = target;
+                ca_file.iter_mut().chain(api_key_file)
+            });
+            let of_traces = config.traces.iter_mut().flat_map(|traces| {
+                let TracesSection { ca_file, headers_file, .. } = traces;
+                ca_file.iter_mut().chain(headers_file.values_mut())
+            });
+            for file in config.router.path.iter_mut().chain(of_targets).chain(of_traces) {
                 *file = folder.join(&*file);
             }
         }
@@ -175,6 +182,7 @@ impl Config {
         set(&mut settings.max_line_bytes, server.max_line_bytes);
         set(&mut settings.max_messages, server.max_messages);
         set(&mut settings.max_in_flight, server.max_in_flight);
+        set(&mut settings.max_buffered_bytes, server.max_buffered_bytes);
         set(&mut settings.read_timeout, server.read_timeout_ms.map(Duration::from_millis));
         set(&mut settings.drain_timeout, server.drain_timeout_ms.map(Duration::from_millis));
         Ok(settings)

@@ -402,6 +402,12 @@ pub enum Error {
         /// The limit.
         limit: usize,
     },
+    /// What requests hold in memory is as much as is allowed.
+    #[error("busy: the requests that are being answered hold {limit} bytes, as many as this server takes at a time")]
+    NoRoom {
+        /// The limit.
+        limit: usize,
+    },
     /// The server is on its way out.
     #[error("the server is shutting down")]
     Draining,
@@ -421,8 +427,7 @@ impl Error {
             Self::ConfigRefused(error) => error.hint(),
             Self::Listen { .. } => Some("give a free address as host:port; port 0 takes any free port"),
             Self::OpenAdmin { .. } => Some(
-                "bind it to 127.0.0.1, or make a key, KEY=pm-$(openssl rand -hex 32), and name its digest, \
-                 printf %s \"$KEY\" | sha256sum, in [server] admin_key_sha256",
+                "bind it to 127.0.0.1, or make a key, `pointsman key`, and name its digest in [server] admin_key_sha256",
             ),
             Self::NoTargets => Some("name one in the configuration: [[targets]] with name, model and base_url"),
             Self::NoState => Some("name a file in the configuration: [state] with path"),

@@ -19,6 +19,7 @@ use tokio::sync::{Mutex, Semaphore};
 use crate::admins::Admins;
 use crate::error::Error;
 use crate::metrics::{DecisionCells, Metrics};
+use crate::names::Conventions;
 use crate::net::ids::Ids;
 use crate::regions::Regions;
 use crate::routing::policies::Policies;
@@ -103,6 +104,7 @@ pub(crate) struct Live {
     /// When the process began to serve.
     pub(crate) started: std::time::Instant,
     in_flight: AtomicUsize,
+    buffered: AtomicUsize,
     draining: AtomicBool,
     /// Makes every decision panic, to see what becomes of requests then.
     #[cfg(test)]
@@ -126,7 +128,7 @@ impl Live {
         let texts = text.map(|text| Texts::default().with(text, 1, Origin::Start, now_us())).unwrap_or_default();
         let parts = Parts { shelf: shelf_of(&settings)?, settings: settings.clone(), texts, config_version: 1 };
         let current = load(parts, None, &spent)?;
-        let metrics = Metrics::new();
+        let metrics = Metrics::new(Conventions::of_environment());
         metrics.router(current.snapshot.version());
         let traces =
             collector(&settings)?.map(|collector| Traces::start(collector, metrics.spans_lost())).transpose()?;
@@ -148,6 +150,7 @@ impl Live {
             traces,
             started: std::time::Instant::now(),
             in_flight: AtomicUsize::new(0),
+            buffered: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
             #[cfg(test)]
             sabotaged: AtomicBool::new(false),
@@ -187,6 +190,11 @@ impl Live {
         Ok(InFlight(Arc::clone(self)))
     }
 
+    /// Takes nothing yet of the memory that bodies of requests may have.
+    pub(crate) fn room(self: &Arc<Self>) -> Room {
+        Room { live: Arc::clone(self), taken: 0 }
+    }
+
     /// Says that the end has begun.
     pub(crate) fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
@@ -206,6 +214,29 @@ impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
         self.0.metrics.in_flight().dec();
+    }
+}
+
+/// What the body of a request holds of the memory that there is for all of them; given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Room {
+    live: Arc<Live>,
+    taken: usize,
+}
+
+impl Room {
+    /// Takes so many bytes more, or says that there is no room.
+    pub(crate) fn take(&mut self, bytes: usize) -> Result<(), Error> {
+        let limit = self.live.limits.max_buffered_bytes;
+        self.taken += bytes;
+        let all = self.live.buffered.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        if all <= limit { Ok(()) } else { Err(Error::NoRoom { limit }) }
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.live.buffered.fetch_sub(self.taken, Ordering::Relaxed);
     }
 }
 
@@ -285,12 +316,21 @@ fn load(parts: Parts, before: Option<&Current>, spent: &BTreeMap<String, f64>) -
     let list = router.default_catalog();
     let price = |model_idx: usize| list.get(router.models().get(model_idx)?)?.price.map(TargetPrice::from);
     let served = before.map(|before| &before.targets);
+    let is_predicted = |model_idx: usize| {
+        router.document().costs.get(model_idx).is_some_and(|head| head.target == CostTarget::CostUsd)
+    };
     let targets =
-        Targets::new(&settings.targets, &settings.health, router.models(), &settings.regions.at, served, price)?;
+        Targets::new(&settings.targets, &settings.health, router.models(), &settings.regions.at, served, price)?
+            .predicted(is_predicted);
     default_target(&settings)?;
     let regions = Regions::new(&settings.regions)?;
     let models = [router.models(), targets.others()].concat();
     let tenants = Tenants::new(&settings.tenants, &models, before.map(|before| &before.tenants), spent, now_us())?;
+    let uncounted = targets.uncounted();
+    if !uncounted.is_empty() && settings.tenants.iter().any(|tenant| tenant.budget_usd_per_day.is_some()) {
+        let targets = uncounted.join(", ");
+        tracing::warn!(targets, "nobody knows the price of these targets: they answer no tenant that has a budget");
+    }
     let policies = Policies::new(&settings.policies, router.models(), targets.others())?;
     let admins = Admins::new(&settings.admin_key_sha256)?;
     settings.admin_listen.as_deref().map_or(Ok(()), |address| admins.may_listen(address))?;

@@ -15,6 +15,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use crate::names::Conventions;
 use gen_ai::{Answers, GenAi};
 use pace::Paces;
 
@@ -291,9 +292,9 @@ struct RequestCell {
 pub(crate) struct DecisionCells(Vec<OnceLock<Counter>>);
 
 impl Metrics {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(conventions: Conventions) -> Self {
         let mut root = Registry::default();
-        let gen_ai = GenAi::new(&mut root);
+        let gen_ai = GenAi::new(conventions, &mut root);
         let registry = root.sub_registry_with_prefix("pointsman");
         let stages =
             Family::<StageLabel, Histogram, fn() -> Histogram>::new_with_constructor(|| Histogram::new(STAGE_SECONDS));

@@ -71,9 +71,11 @@ pub struct Settings {
     pub max_messages: usize,
     /// Most requests of the data plane at a time, at least 1; a batch counts as one. Default: 512.
     pub max_in_flight: usize,
+    /// Bytes that the bodies of all requests together may hold at a time; at least what one may. Default: 256 MiB.
+    pub max_buffered_bytes: usize,
     /// Longest time that a request's headers, and then its body, may take to arrive; above 0. An idle connection
-    /// is closed after the same time, and so is one whose client does not read; a batch may take so long between two
-    /// pieces. Default: 30 s.
+    /// is closed after the same time, and so is one whose client does not read; a batch may take so long for every line
+    /// that is not blank. Default: 30 s.
     pub read_timeout: Duration,
     /// Longest time that open connections are given at shutdown; 0 cuts them at once. Default: 30 s.
     pub drain_timeout: Duration,
@@ -106,6 +108,7 @@ impl Settings {
             max_line_bytes: 1 << 20,
             max_messages: 10_000,
             max_in_flight: 512,
+            max_buffered_bytes: 256 << 20,
             read_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(30),
         }
@@ -119,6 +122,7 @@ pub(crate) struct Limits {
     pub(crate) max_line_bytes: usize,
     pub(crate) max_messages: usize,
     pub(crate) max_in_flight: usize,
+    pub(crate) max_buffered_bytes: usize,
     pub(crate) read_timeout: Duration,
     pub(crate) drain_timeout: Duration,
 }
@@ -144,6 +148,7 @@ impl Limits {
             max_line_bytes: settings.max_line_bytes,
             max_messages: settings.max_messages,
             max_in_flight: settings.max_in_flight,
+            max_buffered_bytes: settings.max_buffered_bytes.max(settings.max_body_bytes),
             read_timeout: settings.read_timeout,
             drain_timeout: settings.drain_timeout,
         })

@@ -79,6 +79,20 @@ impl Targets {
         Ok(targets)
     }
 
+    /// Notes of which models the router predicts in USD what they cost.
+    pub(crate) fn predicted(mut self, is_predicted: impl Fn(usize) -> bool) -> Self {
+        for target in &mut self.all {
+            target.is_predicted = is_predicted(target.model_idx);
+        }
+        self
+    }
+
+    /// Names of those whose calls cost nobody knows what.
+    pub(crate) fn uncounted(&self) -> Vec<&str> {
+        let uncounted = self.all.iter().filter(|target| target.price.is_none() && !target.is_predicted);
+        uncounted.map(|target| target.name.as_str()).collect()
+    }
+
     /// The position of a target's model: the router's, or where it serves embeddings alone, one of its own.
     fn model_idx(&mut self, setting: &TargetSettings, models: &[String]) -> Result<usize, Error> {
         let TargetSettings { name, model, endpoints, .. } = setting;

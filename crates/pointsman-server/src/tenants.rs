@@ -5,6 +5,7 @@
 pub(crate) mod bucket;
 pub(crate) mod budget;
 pub(crate) mod keys;
+mod made;
 pub(crate) mod places;
 pub(crate) mod tokens;
 
@@ -23,6 +24,7 @@ use bucket::{Bucket, Quota};
 use budget::{Account, Budget};
 pub use keys::KeySettings;
 use keys::Keys;
+pub use made::NewKey;
 use places::{Place, Places};
 use tokens::TokenLimit;
 

@@ -10,7 +10,6 @@
 
 mod context;
 mod export;
-mod names;
 mod settings;
 mod span;
 
@@ -25,6 +24,7 @@ use prometheus_client::metrics::counter::Counter;
 
 use crate::error::Error;
 use crate::metrics::Route;
+use crate::names;
 use export::Exports;
 pub(crate) use settings::Collector;
 pub use settings::{TraceProtocol, TraceSettings};

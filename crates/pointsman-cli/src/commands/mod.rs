@@ -7,6 +7,7 @@ pub(crate) mod export;
 pub(crate) mod extend;
 pub(crate) mod import;
 pub(crate) mod inspect;
+pub(crate) mod key;
 pub(crate) mod manual;
 pub(crate) mod predict;
 pub(crate) mod route;

@@ -17,6 +17,7 @@ const SECTIONS: [(&str, &[&str]); 13] = [
             "max_line_bytes",
             "max_messages",
             "max_in_flight",
+            "max_buffered_bytes",
             "read_timeout_ms",
             "drain_timeout_ms",
         ],
@@ -29,7 +30,7 @@ const SECTIONS: [(&str, &[&str]); 13] = [
     ("regions", &["policy", "at", "networks", "trusted_proxies"]),
     ("sessions", &["stick", "idle_s", "most"]),
     ("state", &["path", "retention_days", "most_decisions"]),
-    ("traces", &["endpoint", "protocol", "sample", "service_name", "headers_env", "ca_file"]),
+    ("traces", &["endpoint", "protocol", "sample", "service_name", "headers_env", "headers_file", "ca_file"]),
     (
         "policies",
         &[
@@ -71,6 +72,7 @@ const SECTIONS: [(&str, &[&str]); 13] = [
             "private_addresses",
             "upstream_model",
             "api_key_env",
+            "api_key_file",
             "ca_file",
             "timeouts",
             "region",
@@ -88,6 +90,13 @@ const SECTIONS: [(&str, &[&str]); 13] = [
     ),
 ];
 
+/// Tables within a section's tables, and their keys.
+const WITHIN: [(&str, &str, &[&str]); 3] = [
+    ("targets", "price", &["input_usd_per_mtok", "output_usd_per_mtok", "cached_input_usd_per_mtok"]),
+    ("targets", "timeouts", &["connect_ms", "first_token_ms", "idle_ms", "total_ms"]),
+    ("tenants", "keys", &["sha256", "expires"]),
+];
+
 /// Sections of the gateway. To pass over one would change what was asked.
 const PLANNED: [&str; 1] = ["experiments"];
 
@@ -101,14 +110,14 @@ pub(super) fn first_unknown(tree: &DeTable<'_>) -> Option<Flaw> {
     for (section, value) in tree {
         let name = section.get_ref().as_ref();
         if let Some((_, keys)) = SECTIONS.iter().find(|(known, _)| *known == name) {
-            let tables: Vec<&DeTable<'_>> = match value.get_ref() {
-                DeValue::Table(table) => vec![table],
-                DeValue::Array(items) => items.iter().filter_map(|item| item.get_ref().as_table()).collect(),
-                _ => continue,
-            };
-            for table in tables {
-                let unknown = table.keys().filter(|key| !keys.contains(&key.get_ref().as_ref()));
-                unknown.for_each(|key| find(key.span().start, unknown_key(key.get_ref(), name, keys)));
+            for table in tables(value.get_ref()) {
+                find_in(table, name, keys, &mut find);
+                for (_, key, keys) in WITHIN.iter().filter(|(section, ..)| *section == name) {
+                    let within = table.get(*key).map(|value| tables(value.get_ref())).unwrap_or_default();
+                    for table in within {
+                        find_in(table, &format!("{name}.{key}"), keys, &mut find);
+                    }
+                }
             }
         } else if OPEN.contains(&name) {
             // The parser looks at the values, and the router at what they name.
@@ -123,6 +132,20 @@ pub(super) fn first_unknown(tree: &DeTable<'_>) -> Option<Flaw> {
         }
     }
     found.into_iter().min()
+}
+
+/// The tables that a value is, or is a list of.
+fn tables<'v, 't>(value: &'v DeValue<'t>) -> Vec<&'v DeTable<'t>> {
+    match value {
+        DeValue::Table(table) => vec![table],
+        DeValue::Array(items) => items.iter().filter_map(|item| item.get_ref().as_table()).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn find_in(table: &DeTable<'_>, name: &str, keys: &[&str], find: &mut impl FnMut(usize, String)) {
+    let unknown = table.keys().filter(|key| !keys.contains(&key.get_ref().as_ref()));
+    unknown.for_each(|key| find(key.span().start, unknown_key(key.get_ref(), name, keys)));
 }
 
 fn unknown_key(key: &str, section: &str, known: &[&str]) -> String {

@@ -25,6 +25,8 @@ pub struct ServerSection {
     pub max_messages: Option<usize>,
     /// Most requests at a time.
     pub max_in_flight: Option<usize>,
+    /// Bytes that the bodies of all requests together may hold at a time.
+    pub max_buffered_bytes: Option<usize>,
     /// Longest time for headers, and then for a body, to arrive, in milliseconds.
     pub read_timeout_ms: Option<u64>,
     /// Longest time to finish open requests at shutdown, in milliseconds.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{CERTIFICATES, MEMORY, OFF, certificates, set};
+use super::{CERTIFICATES, MEMORY, OFF, certificates, secrets, set};
 use crate::error::Error;
 use crate::routing::sessions::{SessionSettings, Stick};
 use crate::state::StateSettings;
@@ -65,6 +65,9 @@ pub struct TracesSection {
     /// Names of environment variables that hold the values of headers.
     #[serde(default)]
     pub headers_env: BTreeMap<String, String>,
+    /// Files that hold the values of headers; a relative path starts at the configuration file's folder.
+    #[serde(default)]
+    pub headers_file: BTreeMap<String, PathBuf>,
 }
 
 impl SessionsSection {
@@ -98,19 +101,23 @@ impl StateSection {
 
 impl TracesSection {
     pub(super) fn into_settings(self) -> Result<TraceSettings, Error> {
-        let Self { endpoint, protocol, sample, service_name, ca_file, headers_env } = self;
+        let Self { endpoint, protocol, sample, service_name, ca_file, headers_env, headers_file } = self;
         let mut settings = TraceSettings { protocol, ..TraceSettings::new(endpoint) };
         set(&mut settings.sample, sample);
         set(&mut settings.service_name, service_name);
         let unreadable = |got| Error::BadSetting { field: "traces.ca_file", expected: CERTIFICATES, got };
         settings.ca_pem = ca_file.map(|file| certificates(&file).map_err(unreadable)).transpose()?;
+        let bad = |field, expected, got| Error::BadSetting { field, expected, got };
         for (name, variable) in headers_env {
-            let value = std::env::var(&variable).map_err(|_| Error::BadSetting {
-                field: "traces.headers_env",
-                expected: "names of environment variables that are set",
-                got: variable,
-            })?;
+            let value = secrets::of_variable(&variable);
+            let value = value.ok_or_else(|| bad("traces.headers_env", secrets::VARIABLE, variable))?;
             settings.headers.insert(name, value);
+        }
+        for (name, file) in headers_file {
+            let unreadable = || bad("traces.headers_file", secrets::FILE, file.display().to_string());
+            if settings.headers.insert(name, secrets::of_file(&file).ok_or_else(unreadable)?).is_some() {
+                return Err(bad("traces.headers_file", "one place for each header", "`headers_env` too".into()));
+            }
         }
         Ok(settings)
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{CERTIFICATES, certificates, set};
+use super::{CERTIFICATES, certificates, secrets, set};
 use crate::error::Error;
 use crate::routing::causes::Cause;
 use crate::targets::settings::{HealthSettings, TargetPrice, TargetSettings, Timeouts};
@@ -55,6 +55,8 @@ pub struct TargetSection {
     pub upstream_model: Option<String>,
     /// Name of the environment variable that holds the key.
     pub api_key_env: Option<String>,
+    /// File that holds the key, in its place; a relative path starts at the configuration file's folder.
+    pub api_key_file: Option<PathBuf>,
     /// File of the authorities to trust; a relative path starts at the configuration file's folder.
     pub ca_file: Option<PathBuf>,
     /// Times.
@@ -124,14 +126,21 @@ impl HealthSection {
 
 impl TargetSection {
     pub(super) fn into_settings(self) -> Result<TargetSettings, Error> {
-        let Self { name, model, base_url, upstream_model, api_key_env, ca_file, timeouts: given, .. } = self;
-        let key = |variable: String| {
-            std::env::var(&variable).map_err(|_| {
-                Error::target(&name, "api_key_env", "the name of an environment variable that is set", &variable)
-            })
+        let Self { name, model, base_url, upstream_model, api_key_env, api_key_file, ca_file, .. } = self;
+        let bad = |field, expected, got: &str| Error::target(&name, field, expected, got);
+        let api_key = match (api_key_env, api_key_file) {
+            (None, None) => None,
+            (Some(variable), None) => {
+                Some(secrets::of_variable(&variable).ok_or_else(|| bad("api_key_env", secrets::VARIABLE, &variable))?)
+            }
+            (None, Some(file)) => Some(
+                secrets::of_file(&file)
+                    .ok_or_else(|| bad("api_key_file", secrets::FILE, &file.display().to_string()))?,
+            ),
+            (Some(_), Some(_)) => return Err(bad("api_key_file", "one place for the key", "`api_key_env` too")),
         };
-        let api_key = api_key_env.map(key).transpose()?;
-        let unreadable = |got: String| Error::target(&name, "ca_file", CERTIFICATES, &got);
+        let given = self.timeouts;
+        let unreadable = |got: String| bad("ca_file", CERTIFICATES, &got);
         let ca_pem = ca_file.map(|file| certificates(&file).map_err(unreadable)).transpose()?;
         let mut timeouts = Timeouts::default();
         set(&mut timeouts.connect, given.connect_ms.map(Duration::from_millis));

@@ -20,6 +20,7 @@ fn every_key_is_taken() {
         max_line_bytes = 2
         max_messages = 3
         max_in_flight = 4
+        max_buffered_bytes = 7
         read_timeout_ms = 5
         drain_timeout_ms = 6
         [router]
@@ -42,7 +43,7 @@ fn every_key_is_taken() {
     assert_eq!((settings.listen.as_str(), settings.admin_listen), ("127.0.0.1:1", None));
     assert_eq!(settings.admin_key_sha256, ["00"]);
     assert_eq!((settings.max_body_bytes, settings.max_line_bytes), (1, 2));
-    assert_eq!((settings.max_messages, settings.max_in_flight), (3, 4));
+    assert_eq!((settings.max_messages, settings.max_in_flight, settings.max_buffered_bytes), (3, 4, 7));
     assert_eq!(settings.read_timeout, Duration::from_millis(5));
     assert_eq!(settings.drain_timeout, Duration::from_millis(6));
     assert_eq!(settings.router_sha256.as_deref(), Some("00"));
@@ -105,7 +106,7 @@ fn traces_need_an_address_and_the_headers_that_are_named() {
     let error = Config::parse(unset, Path::new("p.toml")).and_then(Config::into_settings).expect_err("refused");
     assert_eq!(
         error.to_string(),
-        "settings: `traces.headers_env` expected names of environment variables that are set, got NOT_SET_ANYWHERE"
+        "settings: `traces.headers_env` expected the name of an environment variable that is set, got NOT_SET_ANYWHERE"
     );
 }
 
@@ -123,6 +124,23 @@ fn an_unknown_key_is_named_with_its_line_and_the_nearest_known_one() {
         refusal("[log]\ncolour = true\n"),
         "configuration `p.toml`, line 2: unknown key `colour` in [log], which takes format, level, prompts"
     );
+    for (text, message) in [
+        (
+            "[[targets]]\nprice = { input_usd_per_mtokens = 1.0 }\n",
+            "unknown key `input_usd_per_mtokens` in [targets.price]; did you mean `input_usd_per_mtok`?",
+        ),
+        (
+            "[[targets]]\n[targets.timeouts]\ntotal = 1\n",
+            "unknown key `total` in [targets.timeouts]; did you mean `total_ms`?",
+        ),
+        (
+            "[[tenants]]\n[[tenants.keys]]\nexpire = 1\n",
+            "unknown key `expire` in [tenants.keys]; did you mean `expires`?",
+        ),
+    ] {
+        let refused = refusal(text);
+        assert!(refused.ends_with(message), "{refused}");
+    }
     assert_eq!(
         refusal("\n[sever]\n"),
         "configuration `p.toml`, line 2: unknown section `sever`; did you mean `server`?"
@@ -179,7 +197,10 @@ fn rules_and_tenants_are_read() {
     assert_eq!((&tenant.objective, tenant.max_in_flight), (&Some(Objective::Lambda(0.5)), Some(4)));
     assert!(tenant.key_sha256.is_empty());
     let refused = |more: &str| refusal(&format!("[[tenants]]\nname = 't'\n{more}"));
-    assert!(refused("keys = [{ sha256 = '1', expire = 1 }]").contains("line 3: unknown field `expire`"));
+    assert!(
+        refused("keys = [{ sha256 = '1', expire = 1 }]")
+            .contains("line 3: unknown key `expire` in [tenants.keys]; did you mean `expires`?")
+    );
     assert!(refused("keys = [{ sha256 = '1', expires = 1 }]").contains("expected a moment in RFC 3339"));
     assert!(refused("max_inflight = 1").contains("did you mean `max_in_flight`?"));
     assert!(refusal("[[policies]]\nname = 'p'\nspit = { a = 1 }").contains("did you mean `split`?"));
@@ -207,4 +228,41 @@ fn a_wrong_value_is_named_with_its_line() {
 #[test]
 fn the_path_of_the_router_is_needed() {
     assert!(matches!(Config::default().into_settings(), Err(Error::NoRouter)));
+}
+
+#[test]
+fn a_secret_may_be_in_a_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("p.toml");
+    let read = |more: &str| {
+        std::fs::write(&path, format!("[router]\npath = \"r\"\n{more}\n")).expect("written");
+        Config::read(&path).and_then(Config::into_settings)
+    };
+    let traces = |headers: &str| read(&format!("[traces]\nendpoint = \"http://a\"\n{headers}"));
+    let target =
+        |key: &str| read(&format!("[[targets]]\nname = \"a\"\nmodel = \"m\"\nbase_url = \"http://localhost\"\n{key}"));
+    std::fs::write(folder.path().join("key"), "  sk-1\r\n").expect("written");
+    std::fs::write(folder.path().join("empty"), "\n").expect("written");
+    std::fs::write(folder.path().join("long"), "x".repeat(70_000)).expect("written");
+    // In the folder of the configuration, and without the line's end.
+    let settings = traces("headers_file = { authorization = \"key\" }").expect("valid");
+    assert_eq!(settings.traces.expect("given").headers["authorization"], "sk-1");
+    for (keys, message) in [
+        ("headers_file = { a = \"nowhere\" }", "`traces.headers_file` expected a file that can be read"),
+        ("headers_file = { a = \"key\" }\nheaders_env = { a = \"PATH\" }", "expected one place for each header"),
+    ] {
+        let refused = traces(keys).expect_err("refused").to_string();
+        assert!(refused.contains(message), "{refused}");
+    }
+    let settings = target("api_key_file = \"key\"").expect("valid");
+    assert_eq!(settings.targets[0].api_key.as_deref(), Some("sk-1"));
+    for (more, message) in [
+        ("api_key_file = \"nowhere\"", "api_key_file expected a file that can be read, with the secret"),
+        ("api_key_file = \"empty\"", "api_key_file expected a file"),
+        ("api_key_file = \"long\"", "api_key_file expected a file"),
+        ("api_key_file = \"key\"\napi_key_env = \"PATH\"", "api_key_file expected one place for the key"),
+    ] {
+        let refused = target(more).expect_err("refused").to_string();
+        assert!(refused.contains(message), "{refused}");
+    }
 }

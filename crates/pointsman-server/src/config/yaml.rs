@@ -184,7 +184,10 @@ policies:
         assert_eq!(line("server:\n\n  listen: 8080\n", 3), "invalid type: integer `8080`, expected a string");
         assert!(line("router:\n  objective: true\n", 2).starts_with("expected quality, balanced"));
         assert!(line("targets:\n- name: a\n  model: b\n", 2).contains("missing field `base_url`"));
-        assert!(line("targets:\n- {name: a, timeouts: {connect: 1}}\n", 2).contains("unknown field `connect`"));
+        assert!(
+            line("targets:\n- {name: a, timeouts: {connect: 1}}\n", 2)
+                .contains("unknown key `connect` in [targets.timeouts]")
+        );
         assert!(line("sessions:\n  stick: no\n", 2).contains("unknown variant `no`"));
         assert!(line("server: 3\n", 1).contains("expected struct"));
     }

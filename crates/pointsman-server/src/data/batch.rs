@@ -139,6 +139,11 @@ impl Batch {
                     return;
                 }
             };
+            let mut room = self.live.room();
+            if let Err(error) = room.take(piece.iter().map(Line::len).sum()) {
+                let _ = jobs.send(tokio::spawn(async move { refused(Value::Null, &error) })).await;
+                return;
+            }
             // A place in the order first, then a core: the oldest piece of a batch never waits for a newer one.
             let Ok(place) = jobs.reserve().await else { return };
             let cores = Arc::clone(&self.live.batch_cores);
@@ -146,7 +151,7 @@ impl Batch {
             let batch = Arc::clone(&self);
             place.send(tokio::task::spawn_blocking(move || {
                 let answers = batch.answer(&piece);
-                drop(core);
+                drop((core, room));
                 answers
             }));
         }

@@ -20,7 +20,7 @@ use crate::routing::policies::split::Unit;
 use crate::routing::sessions::{Seat, Session, Stick};
 use crate::routing::snapshot::{AUTO, Selection, Wanted};
 use crate::state::now_us;
-use crate::targets::wish::Wish;
+use crate::targets::wish::{Counted, Wish};
 use crate::wire::answer::{Answer, candidates};
 use crate::wire::headers::Hints;
 use crate::wire::protocol::Protocol;
@@ -310,6 +310,7 @@ pub(super) fn planned<R>(
         wish = Wish { protocol, region: region(hints, rule)?, ..query.wish() };
         wish.sort = wish.sort.or(selection.sort);
         wish.seat = seat.as_ref().and_then(|seat| seat.target.clone());
+        wish.counted = hints.budget.as_ref().map(|_| Counted::ByPrediction);
     }
     let id = live.ids.next("dec");
     let split = rule.and_then(|rule| Some((rule.split.as_ref()?, unit(rule, hints, query, &turns, &id))));

@@ -114,7 +114,7 @@ pub(crate) async fn feedback(State(live): State<Arc<Live>>, request: Request) ->
     let (head, body) = request.into_parts();
     let current = live.of(&head.extensions);
     let hints = Hints::new(head, &live, &current)?;
-    let bytes = body::read(body, live.limits.max_body_bytes, live.limits.read_timeout).await?;
+    let body::Received { bytes, room: _room } = body::read(body, &live).await?;
     let Some(state) = &live.state else { return Err(Error::NoState) };
     let given = read(&bytes)?;
     let value = match given.value {

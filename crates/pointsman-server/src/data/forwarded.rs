@@ -41,7 +41,8 @@ pub(super) async fn forwarded(live: Arc<Live>, request: Request, protocol: Proto
     let (head, body) = request.into_parts();
     let current = live.of(&head.extensions);
     let hints = Hints::new(head, &live, &current)?;
-    let bytes = Bytes::from(body::read(body, live.limits.max_body_bytes, live.limits.read_timeout).await?);
+    let body::Received { bytes, room: _room } = body::read(body, &live).await?;
+    let bytes = Bytes::from(bytes);
     let started = clock::now();
     let hints = Arc::new(hints);
     let (mut chosen, in_flight) = chosen(&live, &current, &hints, &bytes, protocol, in_flight).await?;

@@ -12,7 +12,7 @@ use crate::regions::{Region, RegionPolicy};
 use crate::routing::plan::{CONFIGURED, DEGRADED, REQUESTED};
 use crate::routing::policies::Rule;
 use crate::routing::snapshot::Wanted;
-use crate::targets::wish::{Wish, barred};
+use crate::targets::wish::{Counted, Wish, barred};
 use crate::wire::headers::Hints;
 use crate::wire::protocol::Protocol;
 use crate::wire::query::Query;
@@ -49,7 +49,8 @@ pub(super) fn in_order<'c>(
     {
         return Err(Error::NoPredictions);
     }
-    let mut wish = Wish { protocol, region: region(hints, rule)?, ..query.wish() };
+    let counted = hints.budget.as_ref().map(|_| Counted::ByPrice);
+    let mut wish = Wish { protocol, region: region(hints, rule)?, counted, ..query.wish() };
     let other = query.model().filter(|_| is_embedding);
     let other = other.and_then(|model| current.targets.others().iter().position(|other| other == model));
     let requested = match other {

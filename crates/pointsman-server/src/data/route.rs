@@ -61,12 +61,12 @@ pub(crate) async fn route(State(live): State<Arc<Live>>, request: Request) -> Re
     let (head, body) = request.into_parts();
     let current = live.of(&head.extensions);
     let hints = Hints::new(head, &live, &current)?;
-    let bytes = body::read(body, live.limits.max_body_bytes, live.limits.read_timeout).await?;
+    let body::Received { bytes, room } = body::read(body, &live).await?;
     if bytes.len() <= LONGEST_INLINE {
         return answer(&live, &current, &hints, &bytes);
     }
     let task = tokio::task::spawn_blocking(move || {
-        let _in_flight = in_flight;
+        let _held = (in_flight, room);
         answer(&live, &current, &hints, &bytes)
     });
     task.await.unwrap_or(Err(Error::Panicked))

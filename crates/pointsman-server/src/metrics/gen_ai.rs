@@ -1,47 +1,47 @@
-//! Calls to models, by the names of OpenTelemetry's conventions for generative AI, which are still in development: all of
-//! them stand here.
+//! Calls to models, as OpenTelemetry's conventions for generative AI count them; their names are in [`names`].
 
 use std::time::Duration;
 
-use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
+use crate::names::{self, CallLabels, Conventions, ModalityLabels, TokenLabels};
 use crate::wire::protocol::Protocol;
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct CallLabels {
-    gen_ai_operation_name: &'static str,
-    /// The router's name of the model that answered.
-    gen_ai_response_model: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-#[expect(clippy::struct_field_names, reason = "the names are the conventions'")]
-struct TokenLabels {
-    gen_ai_operation_name: &'static str,
-    gen_ai_response_model: String,
-    gen_ai_token_type: &'static str,
-}
 
 type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
 
 /// The families.
 #[derive(Debug)]
 pub(super) struct GenAi {
-    tokens: Histograms<TokenLabels>,
+    tokens: Tokens,
     duration: Histograms<CallLabels>,
     served: Histograms<CallLabels>,
     first_token: Histograms<CallLabels>,
     per_token: Histograms<CallLabels>,
 }
 
+/// Tokens, by either version of the conventions.
+#[derive(Debug)]
+enum Tokens {
+    Usual(Histograms<TokenLabels>),
+    /// Of input and output: those of a call, and the sum of all.
+    Latest([(Histograms<CallLabels>, Family<ModalityLabels, Counter>); 2]),
+}
+
+/// One kind of tokens of one model's answers to one kind of request.
+#[derive(Clone, Debug)]
+struct Counted {
+    of_call: Histogram,
+    all: Option<Counter>,
+}
+
 /// The histograms of one model's answers to one kind of request.
 #[derive(Clone, Debug)]
 pub(crate) struct Answers {
-    input: Histogram,
-    output: Histogram,
+    input: Counted,
+    output: Counted,
     duration: Histogram,
     served: Histogram,
     first_token: Histogram,
@@ -82,54 +82,89 @@ fn tokens() -> Histogram {
     Histogram::new(exponential_buckets(1.0, 4.0, 14))
 }
 
+impl Tokens {
+    fn new(conventions: Conventions, registry: &mut Registry) -> Self {
+        match conventions {
+            Conventions::Usual => {
+                let family = Family::new_with_constructor(tokens as fn() -> Histogram);
+                registry.register(names::CALL_TOKENS, "Tokens of requests and answers", family.clone());
+                Self::Usual(family)
+            }
+            Conventions::Latest => Self::Latest(
+                [
+                    (names::LATEST_CALL_INPUT_TOKENS, names::LATEST_INPUT_TOKENS, "Tokens of requests"),
+                    (names::LATEST_CALL_OUTPUT_TOKENS, names::LATEST_OUTPUT_TOKENS, "Tokens of answers"),
+                ]
+                .map(|(of_call, all, help)| {
+                    let families = (Family::new_with_constructor(tokens as fn() -> Histogram), Family::default());
+                    registry.register(of_call, format!("{help}, of a call"), families.0.clone());
+                    registry.register(all, format!("{help}, of all calls"), families.1.clone());
+                    families
+                }),
+            ),
+        }
+    }
+
+    fn of(&self, call: &CallLabels) -> [Counted; 2] {
+        match self {
+            Self::Usual(family) => ["input", "output"]
+                .map(|kind| Counted { of_call: family.get_or_create_owned(&call.tokens(kind)), all: None }),
+            Self::Latest(families) => [&families[0], &families[1]].map(|(of_call, all)| Counted {
+                of_call: of_call.get_or_create_owned(call),
+                all: Some(all.get_or_create_owned(&call.modality())),
+            }),
+        }
+    }
+}
+
+impl Counted {
+    fn note(&self, tokens: u32) {
+        self.of_call.observe(tokens.into());
+        if let Some(all) = &self.all {
+            all.inc_by(tokens.into());
+        }
+    }
+}
+
 impl GenAi {
-    pub(super) fn new(registry: &mut Registry) -> Self {
+    pub(super) fn new(conventions: Conventions, registry: &mut Registry) -> Self {
+        let registry = registry.sub_registry_with_prefix(names::GEN_AI);
         let families = Self {
-            tokens: Family::new_with_constructor(tokens),
+            tokens: Tokens::new(conventions, registry),
             duration: Family::new_with_constructor(seconds),
             served: Family::new_with_constructor(seconds),
             first_token: Family::new_with_constructor(first_token_seconds),
             per_token: Family::new_with_constructor(token_seconds),
         };
-        let registry = registry.sub_registry_with_prefix("gen_ai");
-        registry.register("client_token_usage", "Tokens of requests and answers", families.tokens.clone());
-        registry.register(
-            "client_operation_duration_seconds",
-            "Time from a call of a target to the end of its answer",
-            families.duration.clone(),
-        );
-        registry.register(
-            "server_request_duration_seconds",
-            "Time from a request to the end of its answer",
-            families.served.clone(),
-        );
-        registry.register(
-            "server_time_to_first_token_seconds",
-            "Time from a request to the first content of its stream",
-            families.first_token.clone(),
-        );
-        registry.register(
-            "server_time_per_output_token_seconds",
-            "Time from the first content of a stream to its end, per token after the first",
-            families.per_token.clone(),
-        );
+        let call_seconds = match conventions {
+            Conventions::Usual => names::CALL_SECONDS,
+            Conventions::Latest => names::LATEST_CALL_SECONDS,
+        };
+        for (name, help, family) in [
+            (call_seconds, "Time from a call of a target to the end of its answer", &families.duration),
+            (names::SERVED_SECONDS, "Time from a request to the end of its answer", &families.served),
+            (
+                names::FIRST_TOKEN_SECONDS,
+                "Time from a request to the first content of its stream",
+                &families.first_token,
+            ),
+            (
+                names::TOKEN_SECONDS,
+                "Time from the first content of a stream to its end, per token after the first",
+                &families.per_token,
+            ),
+        ] {
+            registry.register(name, help, family.clone());
+        }
         families
     }
 
     pub(super) fn answers(&self, protocol: Protocol, model: &str) -> Answers {
-        let gen_ai_operation_name = if protocol == Protocol::Embeddings { "embeddings" } else { "chat" };
-        let call = CallLabels { gen_ai_operation_name, gen_ai_response_model: model.to_owned() };
-        let tokens = |gen_ai_token_type| {
-            let gen_ai_response_model = model.to_owned();
-            self.tokens.get_or_create_owned(&TokenLabels {
-                gen_ai_operation_name,
-                gen_ai_response_model,
-                gen_ai_token_type,
-            })
-        };
+        let call = CallLabels::new(protocol, model);
+        let [input, output] = self.tokens.of(&call);
         Answers {
-            input: tokens("input"),
-            output: tokens("output"),
+            input,
+            output,
             duration: self.duration.get_or_create_owned(&call),
             served: self.served.get_or_create_owned(&call),
             first_token: self.first_token.get_or_create_owned(&call),
@@ -144,10 +179,10 @@ impl Answers {
         self.duration.observe(duration.as_secs_f64());
         self.served.observe(served.as_secs_f64());
         if let Some(tokens) = input_tokens {
-            self.input.observe(tokens.into());
+            self.input.note(tokens);
         }
         if let Some(tokens) = output_tokens {
-            self.output.observe(tokens.into());
+            self.output.note(tokens);
         }
         if let Some(first) = first_token {
             self.first_token.observe(first.as_secs_f64());
@@ -155,5 +190,38 @@ impl Answers {
                 self.per_token.observe(served.saturating_sub(first).as_secs_f64() / f64::from(after - 1));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(conventions: Conventions) -> String {
+        let mut registry = Registry::default();
+        let families = GenAi::new(conventions, &mut registry);
+        let answered = Answered { input_tokens: Some(7), output_tokens: Some(3), ..Answered::default() };
+        for _ in 0..2 {
+            families.answers(Protocol::Messages, "m").note(&answered);
+        }
+        let mut page = String::new();
+        prometheus_client::encoding::text::encode(&mut page, &registry).expect("a string takes everything");
+        page
+    }
+
+    #[test]
+    fn one_version_of_the_names_or_the_other() {
+        let call = r#"gen_ai_operation_name="chat",gen_ai_provider_name="anthropic",gen_ai_response_model="m""#;
+        let usual = format!(r#"gen_ai_client_token_usage_sum{{{call},gen_ai_token_type="input"}} 14.0"#);
+        let latest = [
+            format!("gen_ai_client_inference_duration_seconds_count{{{call}}} 2"),
+            format!("gen_ai_client_inference_operation_output_tokens_sum{{{call}}} 6.0"),
+            format!(r#"gen_ai_client_inference_usage_input_tokens_total{{{call},gen_ai_token_modality="unknown"}} 14"#),
+            format!(r#"gen_ai_client_inference_usage_output_tokens_total{{{call},gen_ai_token_modality="unknown"}} 6"#),
+        ];
+        let (now, then) = (page(Conventions::Usual), page(Conventions::Latest));
+        assert!(now.contains(&usual) && !now.contains("inference"), "{now}");
+        assert!(latest.iter().all(|line| then.contains(line)), "{then}");
+        assert!(!then.contains("token_usage") && !then.contains("client_operation"));
     }
 }

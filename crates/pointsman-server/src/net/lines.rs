@@ -17,6 +17,16 @@ pub(crate) enum Line {
     TooLong,
 }
 
+impl Line {
+    /// Bytes that it takes up.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Whole(line) => line.len(),
+            Self::TooLong => 0,
+        }
+    }
+}
+
 /// The lines of a body. Holds the unfinished line, at most as long as the limit, and one frame of the body.
 #[derive(Debug)]
 pub(crate) struct Lines {
@@ -32,7 +42,7 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
-    /// The lines of `body`, each of at most `limit` bytes; no two pieces of it may be further apart than `patience`.
+    /// The lines of `body`, each of at most `limit` bytes; none that is not blank may take longer than `patience`.
     pub(crate) fn new(body: Body, limit: usize, patience: Duration) -> Self {
         let (ready, rest, partial) = (VecDeque::new(), Bytes::new(), Vec::new());
         Self { body, limit, patience, ready, rest, partial, too_long: false, ended: false }
@@ -40,6 +50,12 @@ impl Lines {
 
     /// The next lines, at least one and at most `most`, as soon as there are any; blank ones are left out. `None` at the end.
     pub(crate) async fn next(&mut self, most: usize) -> Result<Option<Vec<Line>>, Error> {
+        let patience = self.patience;
+        let next = tokio::time::timeout(patience, self.read(most)).await;
+        next.unwrap_or(Err(Error::BodyTimeout { seconds: patience.as_secs_f64() }))
+    }
+
+    async fn read(&mut self, most: usize) -> Result<Option<Vec<Line>>, Error> {
         loop {
             while self.ready.len() < most && !self.rest.is_empty() {
                 self.split();
@@ -51,9 +67,7 @@ impl Lines {
             if self.ended {
                 return Ok(None);
             }
-            let frame = tokio::time::timeout(self.patience, self.body.frame()).await;
-            let frame = frame.map_err(|_| Error::BodyTimeout { seconds: self.patience.as_secs_f64() })?;
-            if let Some(frame) = frame {
+            if let Some(frame) = self.body.frame().await {
                 self.rest = frame.map_err(Error::BodyIncomplete)?.into_data().unwrap_or_default();
             } else {
                 self.ended = true;
@@ -91,6 +105,7 @@ impl Lines {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::stream;
 
     async fn lines(text: &'static str, limit: usize) -> Vec<String> {
         let mut lines = Lines::new(Body::from(text), limit, Duration::from_secs(1));
@@ -115,5 +130,25 @@ mod tests {
     async fn a_long_line_is_thrown_away_and_the_next_is_not() {
         assert_eq!(lines("abcd\nabcde\nabc\n", 4).await, ["abcd", "too long", "abc"]);
         assert_eq!(lines("abcdefgh", 4).await, ["too long"]);
+    }
+
+    #[tokio::test]
+    async fn a_line_that_drips_is_waited_for_no_longer_than_any() {
+        let drip = |text: &'static str| {
+            let (mut sink, body) = stream::body();
+            tokio::spawn(async move {
+                for byte in text.bytes() {
+                    if !sink.send(vec![byte]).await {
+                        return;
+                    }
+                    tokio::time::sleep(Duration::from_millis(60)).await;
+                }
+            });
+            Lines::new(body, 10, Duration::from_millis(200))
+        };
+        let mut lines = drip("ab\nlonger\n");
+        assert_eq!(lines.next(2).await.expect("in time"), Some(vec![Line::Whole(b"ab".to_vec())]));
+        assert!(matches!(lines.next(2).await, Err(Error::BodyTimeout { .. })));
+        assert!(matches!(drip("\n\n\n\n\n").next(2).await, Err(Error::BodyTimeout { .. })), "blank ones are none");
     }
 }

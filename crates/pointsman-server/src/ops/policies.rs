@@ -127,7 +127,7 @@ pub(crate) struct RuleAnswer {
     )
 )]
 pub(crate) async fn test(State(live): State<Arc<Live>>, request: Request) -> Result<Response, Error> {
-    let bytes = body::read(request.into_body(), live.limits.max_body_bytes, live.limits.read_timeout).await?;
+    let body::Received { bytes, room: _room } = body::read(request.into_body(), &live).await?;
     let trial = Trial::read(&bytes)?;
     Ok(Json(tried(&live, &live.current(), &trial)?).into_response())
 }

@@ -106,8 +106,8 @@ impl Snapshot {
         }
         let version = format!("sha256:{}", router.identity());
         let aliases = aliases
-            .iter()
-            .map(|(name, stands_for)| Ok((name.clone(), stands(router, &policies, name, stands_for)?)))
+            .keys()
+            .map(|name| Ok((name.clone(), stands(router, &policies, aliases, name)?)))
             .collect::<Result<_, Error>>()?;
         Ok(Self {
             aliases,
@@ -306,22 +306,30 @@ fn best_single(router: &Router) -> usize {
     statics.max_by(|a, b| a.1.quality.total_cmp(&b.1.quality)).map_or(0, |(model_idx, _)| model_idx)
 }
 
-/// What an alias of the configuration stands for.
+/// What an alias of the configuration stands for, be it by way of others: `chat~latest` for `chat@2026-11`, say, and that for
+/// a model.
 fn stands(
     router: &Router,
     policies: &[(&'static str, Objective, Bound)],
+    aliases: &BTreeMap<String, String>,
     name: &str,
-    stands_for: &str,
 ) -> Result<Stands, Error> {
     let bad = |expected: &'static str, got: &str| Error::Alias { name: name.to_owned(), expected, got: shortened(got) };
     if name.is_empty() || name == AUTO || name.starts_with("auto:") {
         return Err(bad("a name that is not `auto` nor begins with `auto:`", name));
     }
+    let mut stands_for = name;
+    // A way that is longer than there are aliases goes in a circle.
+    for _ in aliases {
+        let Some(next) = aliases.get(stands_for) else { break };
+        stands_for = next;
+    }
     let policy = policies.iter().position(|(alias, ..)| *alias == stands_for).map(Stands::Policy);
     let model = || router.models().iter().position(|model| model == stands_for).map(Stands::Model);
-    policy
-        .or_else(model)
-        .ok_or_else(|| bad("a model of the router, or `auto` with or without an objective", stands_for))
+    let is_circle = aliases.contains_key(stands_for);
+    policy.or_else(model).filter(|_| !is_circle).ok_or_else(|| {
+        bad("a model of the router, `auto` with or without an objective, or another alias that is one", stands_for)
+    })
 }
 
 /// As much of a name as an error repeats.

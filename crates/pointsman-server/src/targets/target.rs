@@ -13,7 +13,7 @@ use super::health::{Fares, Health, Report, Standing, Turn};
 use super::quantiles::PaceNow;
 use super::settings::{TargetPrice, TargetSettings, Timeouts};
 use super::terms::Terms;
-use super::wish::{MaxPrice, Sort, Wish, barred};
+use super::wish::{Counted, MaxPrice, Sort, Wish, barred};
 use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::metrics::gen_ai::Answers;
@@ -53,6 +53,8 @@ pub(crate) struct Target {
     pub(super) capabilities: Option<Capabilities>,
     pub(super) context_length: Option<u32>,
     pub(crate) price: Option<TargetPrice>,
+    /// Whether the router predicts in USD what its model costs.
+    pub(super) is_predicted: bool,
     terms: Terms,
     /// Where its answers are counted, by protocol.
     answers: [OnceLock<Answers>; Protocol::ALL.len()],
@@ -135,7 +137,7 @@ impl Target {
         let mut credentials = Vec::new();
         for protocol in protocols.iter().filter(|_| api_key.is_some()) {
             let key = protocol.credential(api_key.as_deref().unwrap_or_default());
-            let (name, value) = key.ok_or_else(|| bad("api_key_env", "a key of visible characters", "others"))?;
+            let (name, value) = key.ok_or_else(|| bad("api_key", "visible characters in it", "others"))?;
             credentials.push((*protocol, name, value));
         }
         for (field, time) in [
@@ -186,6 +188,7 @@ impl Target {
             capabilities,
             context_length: settings.context_length,
             price,
+            is_predicted: false,
             position,
             model: model.as_str().into(),
             model_header: encoded(model),
@@ -250,6 +253,12 @@ impl Target {
             }
             None => is_limited,
         };
+        let is_uncounted = self.price.is_none()
+            && match wish.counted {
+                None => false,
+                Some(Counted::ByPrice) => true,
+                Some(Counted::ByPrediction) => !self.is_predicted,
+            };
         if !self.serves(wish.protocol) {
             Some(barred::ENDPOINT)
         } else if self.capabilities.is_some_and(|able| !able.cover(wish.needs)) {
@@ -268,6 +277,8 @@ impl Target {
             Some(barred::IGNORE)
         } else if is_dear {
             Some(barred::MAX_PRICE)
+        } else if is_uncounted {
+            Some(barred::BUDGET)
         } else {
             self.terms.barred(wish)
         }

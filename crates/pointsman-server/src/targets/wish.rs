@@ -29,6 +29,15 @@ pub(crate) struct MaxPrice {
     pub(crate) is_of_extras: bool,
 }
 
+/// How what a request costs is told, where a budget pays for it: nobody answers it whose price nobody knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Counted {
+    /// By the price of who answers.
+    ByPrice,
+    /// By that, or else by what was predicted.
+    ByPrediction,
+}
+
 /// Everything wanted of targets.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Wish {
@@ -57,6 +66,8 @@ pub(crate) struct Wish {
     /// What is demanded of whoever runs them.
     pub(crate) demands: Demands,
     pub(crate) max_price: MaxPrice,
+    /// Where a budget pays.
+    pub(crate) counted: Option<Counted>,
     /// Whether one target is asked, once.
     pub(crate) is_single: bool,
 }
@@ -72,6 +83,7 @@ pub(crate) mod barred {
     pub(crate) const ONLY: &str = "provider.only";
     pub(crate) const IGNORE: &str = "provider.ignore";
     pub(crate) const MAX_PRICE: &str = "provider.max_price";
+    pub(crate) const BUDGET: &str = "budget";
     pub(crate) const DATA_COLLECTION: &str = "provider.data_collection";
     pub(crate) const ZDR: &str = "provider.zdr";
     pub(crate) const DISTILLABLE: &str = "provider.enforce_distillable_text";

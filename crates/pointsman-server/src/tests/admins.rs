@@ -111,7 +111,10 @@ fn an_open_plane_without_a_key_ends_the_start() {
     let error = start(open.clone()).expect_err("refused");
     assert!(matches!(&error, Error::OpenAdmin { address } if address == "0.0.0.0:0"), "{error}");
     let hint = error.hint().expect("what to do");
-    assert!(hint.contains("127.0.0.1") && hint.contains("admin_key_sha256") && hint.contains("openssl"), "{hint}");
+    assert!(
+        hint.contains("127.0.0.1") && hint.contains("admin_key_sha256") && hint.contains("pointsman key"),
+        "{hint}"
+    );
     start(Settings { admin_key_sha256: vec![digest("pm-admin")], ..open.clone() }).expect("it has a key");
     start(Settings { admin_listen: None, ..open.clone() }).expect("there is none");
     // It is the configuration's explanation that is asked for, and nothing listens.
@@ -132,7 +135,7 @@ fn keys_change_with_a_reload() {
     let open = format!("{}admin_listen = \"0.0.0.0:0\"\n", text(""));
     let reply = server.tell(&head, &open);
     assert_eq!(reply.error().1, "invalid_config", "nor may the next start be open");
-    assert!(reply.json()["error"]["message"].as_str().is_some_and(|message| message.contains("openssl")));
+    assert!(reply.json()["error"]["message"].as_str().is_some_and(|message| message.contains("pointsman key")));
     let reply = server.tell(&head, &text(""));
     assert_eq!((reply.status, &reply.json()["at_once"]), (200, &json!(["server.admin_key_sha256"])));
     assert_eq!(ask(&server, "GET /metrics", "").status, 200);

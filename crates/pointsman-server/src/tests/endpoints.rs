@@ -114,7 +114,9 @@ fn aliases_stand_for_models_and_objectives() {
     let smart = asked("smart");
     assert_eq!((&smart["model"], &smart["route"]), (&asked("auto:quality")["model"], &json!("smart")));
     assert!(ids(&server.get("/v1/models").json()).contains(&"smart"));
-    for (name, stands_for) in [("a", "gpt-9"), ("auto", "small"), ("auto:mine", "small"), ("", "small"), ("b", "a")] {
+    for (name, stands_for) in
+        [("a", "gpt-9"), ("auto", "small"), ("auto:mine", "small"), ("", "small"), ("b", "a"), ("c", "c")]
+    {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let router = folder.path().join("router.safetensors");
         std::fs::write(&router, super::artifact::bytes(Latencies::Known)).expect("written");
@@ -123,6 +125,30 @@ fn aliases_stand_for_models_and_objectives() {
         let error = crate::Server::open(move || Ok(settings.clone())).expect_err("refused").to_string();
         assert!(error.starts_with(&format!("alias `{name}`: expected")), "{error}");
     }
+}
+
+#[test]
+fn an_alias_may_stand_for_another() {
+    let chain = [
+        ("chat", "chat~latest"),
+        ("chat~latest", "chat@2026-11"),
+        ("chat@2026-11", "small"),
+        ("chat@2026-05", "large"),
+    ];
+    let aliases = chain.map(|(a, b)| (a.to_owned(), b.to_owned())).into();
+    let server = Running::with(Latencies::Known, crate::Settings { aliases, ..loopback() });
+    let asked = |model: &str| server.route(&json!({ "prompt": "hello", "model": model }).to_string()).json();
+    for (alias, model) in
+        [("chat", "small"), ("chat~latest", "small"), ("chat@2026-11", "small"), ("chat@2026-05", "large")]
+    {
+        assert_eq!((&asked(alias)["model"], &asked(alias)["route"]), (&json!(model), &json!(alias)));
+    }
+    let circle = [("a", "b"), ("b", "c"), ("c", "a")].map(|(a, b)| (a.to_owned(), b.to_owned()));
+    let router = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(router.path(), super::artifact::bytes(Latencies::Known)).expect("written");
+    let settings = crate::Settings { router: router.path().to_owned(), aliases: circle.into(), ..loopback() };
+    let error = crate::Server::open(move || Ok(settings.clone())).expect_err("refused").to_string();
+    assert!(error.starts_with("alias `a`: expected a model of the router"), "{error}");
 }
 
 #[test]

@@ -78,7 +78,7 @@ fn answers_are_counted_by_the_names_of_the_conventions() {
     let server = serving(vec![TargetSettings { region: Some("eu".into()), ..fake.target("a", CHEAP) }]);
     assert_eq!(chat(&server, &asking(CHEAP, false)).status, 200);
     assert_eq!(text(&chat(&server, &asking(CHEAP, true))).matches("Hi").count(), 1);
-    let labels = "gen_ai_operation_name=\"chat\",gen_ai_response_model=\"small\"";
+    let labels = "gen_ai_operation_name=\"chat\",gen_ai_provider_name=\"openai\",gen_ai_response_model=\"small\"";
     for (sample, value) in [
         (format!("gen_ai_client_token_usage_sum{{{labels},gen_ai_token_type=\"input\"}}"), "6.0"),
         (format!("gen_ai_client_token_usage_sum{{{labels},gen_ai_token_type=\"output\"}}"), "6.0"),
@@ -423,7 +423,7 @@ fn targets_are_checked_before_anything_is_served() {
             "base_url expected a host that",
         ),
         (TargetSettings { name: String::new(), ..good.clone() }, "name expected"),
-        (TargetSettings { api_key: Some("a\nb".into()), ..good.clone() }, "api_key_env expected"),
+        (TargetSettings { api_key: Some("a\nb".into()), ..good.clone() }, "api_key expected"),
     ] {
         let error = crate::targets::Targets::new(
             &[bad],

@@ -36,6 +36,32 @@ fn requests_above_the_cap_are_told_to_come_back() {
 }
 
 #[test]
+fn bodies_share_the_memory_that_there_is_for_them() {
+    let settings = Settings { max_body_bytes: 1_000, max_buffered_bytes: 1_500, ..loopback() };
+    let server = Running::with(Latencies::Known, settings);
+    let whole = format!("{{\"prompt\": \"{}\"}}", "x".repeat(880));
+    let mut slow = server.connect();
+    let sent = request("POST /v1/route HTTP/1.1", whole.as_bytes());
+    let (first, last) = sent.split_at(sent.len() - 10);
+    slow.write_all(first).expect("the server reads");
+    let refused = loop {
+        let reply = server.route(&whole);
+        if reply.status != 200 {
+            break reply;
+        }
+    };
+    assert_eq!(refused.error(), (503, "overloaded".into(), None));
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    assert_eq!(server.route(r#"{"prompt": "a short one"}"#).status, 200);
+    let refused = server.batch(&format!("{whole}\n"));
+    assert_eq!(refused[0]["error"]["code"], "overloaded");
+    slow.write_all(last).expect("the server reads");
+    assert_eq!(Reply::read(&mut slow).status, 200);
+    assert_eq!(server.route(&whole).status, 200);
+    assert!(server.batch(&format!("{whole}\n"))[0]["model"].is_string());
+}
+
+#[test]
 fn compressed_bodies_are_refused() {
     let server = Running::new();
     for path in ["/v1/route", "/v1/route/batch"] {

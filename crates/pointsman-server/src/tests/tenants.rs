@@ -7,7 +7,7 @@ use serde_json::json;
 use super::artifact::{Latencies, MODELS};
 use super::client::{Reply, Running, loopback, request};
 use super::fake::{Act, Fake, completion, delta, role};
-use crate::{KeySettings, Settings, StateSettings, TargetSettings, TenantSettings};
+use crate::{KeySettings, Settings, StateSettings, TargetPrice, TargetSettings, TenantSettings};
 
 fn tenant(name: &str, models: &[&str], requests_per_minute: Option<u32>) -> TenantSettings {
     let digest = pointsman::artifact::identity(format!("key-of-{name}").as_bytes());
@@ -169,6 +169,69 @@ fn a_budget_is_spent_by_answers_and_survives_a_restart() {
     assert_eq!(chat(&again).error().1, "budget_exceeded", "what was spent is remembered");
     again.stop().join().expect("stopped");
     assert_eq!(chat(&start(1.0)).status, 200);
+}
+
+#[test]
+fn what_has_no_price_is_not_for_a_budget() {
+    let answer = json!({"object": "list", "data": [], "usage": {"prompt_tokens": 1000, "total_tokens": 1000}});
+    let fakes = [0, 1].map(|_| Fake::new([Act::Reply(200, "", "application/json", answer.to_string())]));
+    let embedding = |fake: &Fake, name: &str, price| TargetSettings {
+        endpoints: vec!["embeddings".into()],
+        price,
+        ..fake.target(name, "embed")
+    };
+    let price = TargetPrice { input_usd_per_mtok: 5.0, output_usd_per_mtok: 0.0, cached_input_usd_per_mtok: None };
+    let targets = vec![embedding(&fakes[0], "unpriced", None), embedding(&fakes[1], "priced", Some(price))];
+    let tenants = |budget| {
+        vec![
+            TenantSettings { budget_usd_per_day: Some(budget), ..tenant("poor", &["*"], None) },
+            tenant("rich", &["*"], None),
+        ]
+    };
+    let embed = |server: &Running, name: &str| {
+        ask(server, "POST /v1/embeddings", name, &json!({"model": "embed", "input": "hello"}))
+    };
+    // Five thousandths of a dollar each, all by the one whose price is known.
+    let settings = Settings { targets: targets.clone(), tenants: tenants(0.012), ..loopback() };
+    let server = Running::with(Latencies::Known, settings);
+    let statuses = [0, 1, 2, 3].map(|_| embed(&server, "poor").status);
+    assert_eq!((statuses, fakes[0].requests().len()), ([200, 200, 200, 402], 0));
+    assert_eq!(embed(&server, "rich").status, 200);
+    // With nobody else left the reply says why.
+    let settings = Settings { targets: targets[..1].to_vec(), tenants: tenants(1.0), ..loopback() };
+    let server = Running::with(Latencies::Known, settings);
+    let refused = embed(&server, "poor");
+    assert_eq!(refused.error(), (404, "constraint_filtered".into(), None));
+    assert_eq!(refused.json()["error"]["metadata"]["excluded_by"], json!(["budget"]));
+    assert_eq!((embed(&server, "rich").status, fakes[0].requests().is_empty()), (200, false));
+}
+
+#[test]
+fn a_ledger_holds_no_key() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("p.db");
+    let fake = Fake::new([completion("Hi")]);
+    let target = TargetSettings { api_key: Some("sk-of-the-target".into()), ..fake.target("a", "small") };
+    let settings = Settings {
+        targets: vec![target],
+        tenants: vec![TenantSettings { budget_usd_per_day: Some(1.0), ..tenant("acme", &["*"], Some(9)) }],
+        state: Some(StateSettings { stores_prompts: true, ..StateSettings::new(Some(path)) }),
+        ..loopback()
+    };
+    let server = Running::with(Latencies::Known, settings);
+    let body = json!({ "model": "small", "messages": [{ "role": "user", "content": "words of theirs" }] });
+    assert_eq!(ask(&server, "POST /v1/chat/completions", "acme", &body).status, 200);
+    server.stop().join().expect("stopped");
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(folder.path()).expect("a folder") {
+        all.extend(std::fs::read(entry.expect("an entry").path()).expect("a file"));
+    }
+    let holds = |text: &str| all.windows(text.len()).any(|window| window == text.as_bytes());
+    assert!(holds("words of theirs") && holds("acme"), "this is where things would be");
+    let digest = pointsman::artifact::identity(b"key-of-acme");
+    for secret in ["key-of-acme", "sk-of-the-target", &digest] {
+        assert!(!holds(secret), "{secret}");
+    }
 }
 
 #[test]

@@ -9,7 +9,8 @@ use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::{SdkTracer, Span};
 use serde::Deserialize;
 
-use super::{context, names};
+use super::context;
+use crate::names;
 use crate::targets::Target;
 use crate::upstream::{Answer, Failure};
 use crate::wire::protocol::Protocol;

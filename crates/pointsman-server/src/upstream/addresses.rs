@@ -22,9 +22,13 @@ pub(crate) enum Belongs {
     Nobody,
 }
 
-/// Metadata services that are not on the link.
-const METADATA: [IpAddr; 2] =
-    [IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)), IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254))];
+/// Metadata services that are not on the link: of Alibaba Cloud, Azure, AWS and Google Cloud.
+const METADATA: [IpAddr; 4] = [
+    IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
+    IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
+    IpAddr::V6(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)),
+];
 
 /// Whom an address belongs to; one of IPv4 in the clothes of IPv6 is what it is.
 pub(crate) fn belongs(address: IpAddr) -> Belongs {
@@ -55,8 +59,10 @@ fn plain(address: IpAddr) -> IpAddr {
         IpAddr::V4(Ipv4Addr::new(a, b, c, d))
     };
     match [a, b, c, d, e, f] {
-        [0, 0, 0, 0, 0, 0xffff] | [0x64, 0xff9b, 0, 0, 0, 0] => within(g, h),
+        [0, 0, 0, 0, 0, 0xffff] | [0, 0, 0, 0, 0xffff, 0] | [0x64, 0xff9b, 0, 0, 0, 0] => within(g, h),
         [0, 0, 0, 0, 0, 0] if g != 0 => within(g, h),
+        // Teredo: the client's address, every bit turned.
+        [0x2001, 0, ..] => within(!g, !h),
         [0x2002, ..] => within(b, c),
         _ => address,
     }
@@ -182,7 +188,13 @@ mod tests {
             ("64:ff9b::a9fe:a9fe", Belongs::Nobody),
             ("2002:a9fe:a9fe::", Belongs::Nobody),
             ("100.100.100.200", Belongs::Nobody),
+            ("168.63.129.16", Belongs::Nobody),
             ("fd00:ec2::254", Belongs::Nobody),
+            ("fd20:ce::254", Belongs::Nobody),
+            // Translated, and by Teredo.
+            ("::ffff:0:a9fe:a9fe", Belongs::Nobody),
+            ("2001:0:102:304:0:0:5601:5601", Belongs::Nobody),
+            ("2001:0:102:304:0:0:80ff:fffe", Belongs::Private),
             ("fe80::1", Belongs::Nobody),
             ("0.0.0.0", Belongs::Nobody),
             ("0.1.2.3", Belongs::Nobody),

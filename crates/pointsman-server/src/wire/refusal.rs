@@ -193,7 +193,7 @@ impl Error {
             Self::HeadersTooLarge { .. } => other(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large"),
             Self::BodyTooLarge { .. } => other(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
             Self::BodyTimeout { .. } => other(StatusCode::REQUEST_TIMEOUT, "body_timeout"),
-            Self::Overloaded { .. } => other(StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
+            Self::Overloaded { .. } | Self::NoRoom { .. } => other(StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
             Self::Draining => other(StatusCode::SERVICE_UNAVAILABLE, "shutting_down"),
             Self::Router(_)
             | Self::State(_)
