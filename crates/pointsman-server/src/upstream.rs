@@ -122,7 +122,8 @@ impl Failure {
         Some(match self {
             Self::Deadline => return None,
             Self::Status(429, wait) => Report::Busy(wait),
-            Self::Status(401..=403, _) => Report::KeyRefused,
+            // Credit that one request is too dear for may be enough for the next: only several in a row say that it is used up.
+            Self::Status(401 | 403, _) => Report::KeyRefused,
             Self::ContextLength | Self::Content => Report::Answered,
             _ => Report::Failed,
         })

@@ -85,6 +85,29 @@ fn a_flagged_request_is_the_clients_and_a_key_that_may_not_the_targets() {
 }
 
 #[test]
+fn a_request_that_is_too_dear_is_not_the_keys_end() {
+    let dear = reply(402, "application/json", r#"{"error":{"message":"more credits, or fewer max_tokens"}}"#);
+    let empty = reply(402, "application/json", r#"{"error":{"message":"no credits are left"}}"#);
+    let fake = Fake::new([dear, completion("Hi"), empty]);
+    let (other, server) = {
+        let other = Fake::new([completion("Hello")]);
+        let targets = vec![fake.target("a", "small"), other.target("b", "large")];
+        (other, serving(targets))
+    };
+    let ask =
+        || chat(&server, "", &json!({"models": ["small", "large"], "messages": [{"role": "user", "content": "Hi"}]}));
+    let by = |reply: &Reply| reply.header("x-pointsman-target").map(str::to_owned);
+    assert_eq!([by(&ask()), by(&ask())], [Some("b".into()), Some("a".into())], "the next one is not too dear");
+    // One after another, though: there is nothing left, and it is left alone.
+    for _ in 0..3 {
+        assert_eq!(by(&ask()), Some("b".into()));
+    }
+    let calls = fake.requests().len();
+    assert_eq!((by(&ask()), fake.requests().len()), (Some("b".into()), calls));
+    assert_eq!((standing(&server), other.requests().len()), (vec![json!("down"), json!("well")], 5));
+}
+
+#[test]
 fn what_stands_before_a_target_refuses_a_request_and_not_the_target() {
     let small = Fake::new([reply(413, "text/html", "<html>secret words of a proxy</html>")]);
     let other = Fake::new([completion("Hi")]);
