@@ -21,12 +21,13 @@ pub(crate) fn run(data: &[u8]) {
     config.router.path = Some(router.into());
     // What a target's key or certificate is, is the machine's business.
     for target in &mut config.targets {
-        target.api_key_env = None;
+        (target.api_key_env, target.api_key_file) = (None, None);
         target.ca_file = None;
         target.base_url = target.base_url.replace("https:", "http:");
     }
     if let Some(traces) = &mut config.traces {
         traces.ca_file = None;
+        traces.headers_file.clear();
     }
     let Ok(settings) = config.into_settings() else { return };
     let Ok(explainer) = Explainer::open(settings) else { return };
