@@ -77,7 +77,8 @@ fn decision_id(reply: &str) -> String {
 #[test]
 fn what_is_under_way_at_the_signal_is_finished_and_everything_is_on_file() {
     let runtime = runtime();
-    let script = Script { chunks: CHUNKS, gap_ms: Span::Fixed(60), ..Script::default() };
+    // Three seconds, which is time enough to look.
+    let script = Script { chunks: CHUNKS, gap_ms: Span::Fixed(250), ..Script::default() };
     let fake = runtime.block_on(Fake::start("only", script)).expect("a free port");
     let (bench, model) = configured(&fake, "");
     let gateway = Gateway::start(&bench);
@@ -93,10 +94,9 @@ fn what_is_under_way_at_the_signal_is_finished_and_everything_is_on_file() {
     gateway.signal("TERM");
     // While the stream goes on: not ready, and nobody is let in.
     let since = Instant::now();
-    while !Gateway::ask(admin, "GET", "/ready", "").starts_with("HTTP/1.1 503") {
-        assert!(since.elapsed() < Duration::from_millis(500), "still ready");
+    while !Gateway::ask(admin, "GET", "/ready", "").starts_with("HTTP/1.1 503") || !gone(address) {
+        assert!(since.elapsed() < Duration::from_secs(2), "still ready, or still open to others");
     }
-    assert!(gone(address), "it takes no more connections");
     stream.read_to_end(&mut said).expect("the stream goes on to its end");
     let said = String::from_utf8(said).expect("text");
     for at in 0..CHUNKS {
@@ -169,11 +169,17 @@ fn the_environment_says_what_flags_do_not() {
         ("POINTSMAN_ROUTER", "router.safetensors"),
         ("POINTSMAN_LISTEN", "127.0.0.1:0"),
         ("POINTSMAN_ADMIN_LISTEN", "127.0.0.1:2"),
+        ("POINTSMAN_OBJECTIVE", ""),
+        ("POINTSMAN_LOG", ""),
     ];
     let gateway = Gateway::start_with(&bench, &["serve", "--admin-listen", "off"], &environment);
     assert_eq!(gateway.admin, None, "flags go first");
     let decision: Value = gateway.post("/v1/route", &json!({"prompt": "hello"}));
     assert!(decision["model"].is_string());
+    let run = bench
+        .shell(&format!("POINTSMAN_LOG=loud {} serve --router router.safetensors", env!("CARGO_BIN_EXE_pointsman")));
+    assert_eq!(run.status, Some(2));
+    assert!(run.stderr.contains("POINTSMAN_LOG: expected human or json, got `loud`"), "{}", run.stderr);
 }
 
 #[test]

@@ -54,7 +54,7 @@ fn one_of_four_goes_away_and_comes_back_little_by_little() {
         let mut fakes = Vec::new();
         for name in ["a", "b", "c", "d"] {
             // Alike in what they take, and slow enough for that to count.
-            let script = Script { latency_ms: Span::Fixed(8), ..Script::default() };
+            let script = Script { latency_ms: Span::Fixed(40), ..Script::default() };
             fakes.push(Fake::start(name, script).await.expect("a free port"));
         }
         let gateway = Gateway::start(fakes.iter().map(target).collect()).await;

@@ -481,23 +481,22 @@ The addresses bound are printed as one JSON line. SIGHUP reloads configuration a
 SIGTERM finishes what is in flight; a second one cuts it.")]
 pub(crate) struct Serve {
     /// Configuration: TOML, or YAML where the name ends in .yaml or .yml; flags go before it
-    #[arg(long, value_name = "FILE", env = "POINTSMAN_CONFIG")]
+    #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// The router; needed here or in the configuration
-    #[arg(long, value_name = "ROUTER", env = "POINTSMAN_ROUTER")]
+    #[arg(long, value_name = "ROUTER")]
     pub(crate) router: Option<PathBuf>,
     /// Address of the data plane; port 0 takes any free one [default: 127.0.0.1:8080]
-    #[arg(long, value_name = "ADDR", env = "POINTSMAN_LISTEN")]
+    #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Option<String>,
     /// Address of metrics, probes and administration; off: none of them [default: 127.0.0.1:8081]
-    #[arg(long, value_name = "ADDR|off", env = "POINTSMAN_ADMIN_LISTEN")]
+    #[arg(long, value_name = "ADDR|off")]
     pub(crate) admin_listen: Option<String>,
     /// Objective of requests that name none
     #[arg(long, value_name = "OBJECTIVE", value_hint = clap::ValueHint::Other, allow_hyphen_values = true)]
-    #[arg(env = "POINTSMAN_OBJECTIVE")]
     pub(crate) objective: Option<String>,
     /// Form of log records on stderr [default: human on a terminal, else json]
-    #[arg(long, value_name = "FORM", env = "POINTSMAN_LOG")]
+    #[arg(long, value_name = "FORM")]
     pub(crate) log: Option<LogForm>,
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::routing::snapshot::AUTO;
+use crate::targets::wish::barred;
 
 /// Names that an error repeats.
 const MOST_REPEATED: usize = 32;
@@ -283,6 +284,8 @@ pub enum Error {
     NoTarget {
         /// What keeps it from those that there are; `targets` where there is none.
         excluded_by: Vec<&'static str>,
+        /// Whether those that there are could answer it, were they elsewhere.
+        is_regional: bool,
     },
     /// Every target that could be tried failed.
     #[error("{}", upstream_message(*outcome))]
@@ -477,6 +480,20 @@ impl Error {
             }
             error => error,
         }
+    }
+
+    /// No target may answer: what keeps the request from each, and the limits that excluded other models before.
+    pub(crate) fn no_target(mut barred: Vec<&'static str>, limits: impl Iterator<Item = &'static str>) -> Self {
+        // That some models have no target says little where others have one.
+        if barred.iter().any(|word| *word != barred::TARGETS) {
+            barred.retain(|word| *word != barred::TARGETS);
+        }
+        let is_regional = barred.iter().all(|word| *word == barred::REGION);
+        let mut excluded_by = barred;
+        excluded_by.extend(limits);
+        excluded_by.sort_unstable();
+        excluded_by.dedup();
+        Self::NoTarget { excluded_by, is_regional }
     }
 
     /// Calls to targets that came to nothing.

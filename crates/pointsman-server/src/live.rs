@@ -9,6 +9,7 @@ pub(crate) mod texts;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use axum::http::Extensions;
@@ -195,6 +196,11 @@ impl Live {
         Room { live: Arc::clone(self), taken: 0 }
     }
 
+    /// Bytes that bodies of requests hold.
+    pub(crate) fn buffered(&self) -> usize {
+        self.buffered.load(Ordering::Relaxed)
+    }
+
     /// Says that the end has begun.
     pub(crate) fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
@@ -217,6 +223,9 @@ impl Drop for InFlight {
     }
 }
 
+/// Time between two looks whether there is room again.
+const ROOM_INTERVAL: Duration = Duration::from_millis(5);
+
 /// What the body of a request holds of the memory that there is for all of them; given back when dropped.
 #[derive(Debug)]
 pub(crate) struct Room {
@@ -225,12 +234,28 @@ pub(crate) struct Room {
 }
 
 impl Room {
-    /// Takes so many bytes more, or says that there is no room.
+    /// Takes so many bytes more, or says that there is no room for them.
     pub(crate) fn take(&mut self, bytes: usize) -> Result<(), Error> {
         let limit = self.live.limits.max_buffered_bytes;
+        if self.live.buffered.fetch_add(bytes, Ordering::Relaxed) + bytes > limit {
+            self.live.buffered.fetch_sub(bytes, Ordering::Relaxed);
+            return Err(Error::NoRoom { limit });
+        }
         self.taken += bytes;
-        let all = self.live.buffered.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        if all <= limit { Ok(()) } else { Err(Error::NoRoom { limit }) }
+        Ok(())
+    }
+
+    /// Waits until there is some, which is then for whoever takes it first.
+    pub(crate) async fn wait(&self) {
+        while self.live.buffered.load(Ordering::Relaxed) >= self.live.limits.max_buffered_bytes {
+            tokio::time::sleep(ROOM_INTERVAL).await;
+        }
+    }
+
+    /// Holds so many bytes, neither more nor less, be there room or not: they are here already.
+    pub(crate) fn hold(&mut self, bytes: usize) {
+        self.live.buffered.fetch_add(bytes, Ordering::Relaxed);
+        self.live.buffered.fetch_sub(std::mem::replace(&mut self.taken, bytes), Ordering::Relaxed);
     }
 }
 
@@ -299,11 +324,20 @@ fn default_target(settings: &Settings) -> Result<(), Error> {
         target.name == *name && target.endpoints.iter().any(|endpoint| endpoint == "chat")
     };
     match &settings.default_target {
-        Some(name) if !settings.targets.iter().any(|target| is_it(name, target)) => {
-            let expected = "the name of a target with the endpoint `chat`";
-            Err(Error::BadSetting { field: "router.default_target", expected, got: name.clone() })
+        Some(name) => {
+            let bad = |expected, got: &str| {
+                Err(Error::BadSetting { field: "router.default_target", expected, got: got.to_owned() })
+            };
+            let Some(target) = settings.targets.iter().find(|target| is_it(name, target)) else {
+                return bad("the name of a target with the endpoint `chat`", name);
+            };
+            // The router's list of prices is not there when it is needed.
+            if target.price.is_none() && settings.tenants.iter().any(|tenant| tenant.budget_usd_per_day.is_some()) {
+                return bad("a target with a `price` of its own, for there are tenants with a budget", name);
+            }
+            Ok(())
         }
-        _ => Ok(()),
+        None => Ok(()),
     }
 }
 
@@ -317,7 +351,8 @@ fn load(parts: Parts, before: Option<&Current>, spent: &BTreeMap<String, f64>) -
     let price = |model_idx: usize| list.get(router.models().get(model_idx)?)?.price.map(TargetPrice::from);
     let served = before.map(|before| &before.targets);
     let is_predicted = |model_idx: usize| {
-        router.document().costs.get(model_idx).is_some_and(|head| head.target == CostTarget::CostUsd)
+        let head = router.document().costs.get(model_idx);
+        shelf.stands_in().is_none() && head.is_some_and(|head| head.target == CostTarget::CostUsd)
     };
     let targets =
         Targets::new(&settings.targets, &settings.health, router.models(), &settings.regions.at, served, price)?

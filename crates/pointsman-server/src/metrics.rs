@@ -267,6 +267,7 @@ pub(crate) struct Metrics {
     rate_limited: Family<TenantLabel, Counter>,
     router_info: Family<VersionLabel, Gauge>,
     in_flight: Gauge,
+    buffered: Gauge,
     panics: Counter,
     ledger_lost: Gauge,
     ledger_waiting: Gauge,
@@ -309,7 +310,7 @@ impl Metrics {
         let rate_limited = Family::default();
         let router_info = Family::default();
         let budgets = Family::default();
-        let (in_flight, panics) = (Gauge::default(), Counter::default());
+        let (in_flight, buffered, panics) = (Gauge::default(), Gauge::default(), Counter::default());
         let (ledger_lost, ledger_waiting) = (Gauge::default(), Gauge::default());
         let hedges = Counter::default();
         let probes = Family::default();
@@ -328,6 +329,7 @@ impl Metrics {
         registry.register("ratelimited", "Requests refused for a tenant's limit", rate_limited.clone());
         registry.register("router_info", "1 for the artifact that decides", router_info.clone());
         registry.register("inflight", "Requests of the data plane being answered", in_flight.clone());
+        registry.register("buffered_bytes", "What the bodies of those requests hold in memory", buffered.clone());
         registry.register("hedges", "Second targets asked because the first was slow", hedges.clone());
         registry.register("target_probes", "Questions to targets how they are", probes.clone());
         registry.register("fallbacks", "Targets asked because another one had failed", fallbacks.clone());
@@ -364,6 +366,7 @@ impl Metrics {
             rate_limited,
             router_info,
             in_flight,
+            buffered,
             panics,
             ledger_lost,
             ledger_waiting,
@@ -451,6 +454,11 @@ impl Metrics {
 
     pub(crate) fn in_flight(&self) -> &Gauge {
         &self.in_flight
+    }
+
+    /// What bodies of requests hold.
+    pub(crate) fn buffered(&self, bytes: usize) {
+        self.buffered.set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
     /// What tenants may still spend today.

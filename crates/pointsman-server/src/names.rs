@@ -56,6 +56,9 @@ pub(crate) const LATEST_CALL_OUTPUT_TOKENS: &str = "client_inference_operation_o
 /// Tokens of all calls, as counters.
 pub(crate) const LATEST_INPUT_TOKENS: &str = "client_inference_usage_input_tokens";
 pub(crate) const LATEST_OUTPUT_TOKENS: &str = "client_inference_usage_output_tokens";
+/// The same of embeddings, which have no sums.
+pub(crate) const LATEST_EMBEDDING_SECONDS: &str = "client_embeddings_duration_seconds";
+pub(crate) const LATEST_EMBEDDING_TOKENS: &str = "client_embeddings_operation_input_tokens";
 /// What requests saw.
 pub(crate) const SERVED_SECONDS: &str = "server_request_duration_seconds";
 pub(crate) const FIRST_TOKEN_SECONDS: &str = "server_time_to_first_token_seconds";

@@ -71,7 +71,7 @@ pub struct Settings {
     pub max_messages: usize,
     /// Most requests of the data plane at a time, at least 1; a batch counts as one. Default: 512.
     pub max_in_flight: usize,
-    /// Bytes that the bodies of all requests together may hold at a time; at least what one may. Default: 256 MiB.
+    /// Bytes that the bodies of all requests together may hold at a time; at least what one may. Default: 512 MiB.
     pub max_buffered_bytes: usize,
     /// Longest time that a request's headers, and then its body, may take to arrive; above 0. An idle connection
     /// is closed after the same time, and so is one whose client does not read; a batch may take so long for every line
@@ -108,7 +108,7 @@ impl Settings {
             max_line_bytes: 1 << 20,
             max_messages: 10_000,
             max_in_flight: 512,
-            max_buffered_bytes: 256 << 20,
+            max_buffered_bytes: 512 << 20,
             read_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(30),
         }
@@ -148,7 +148,7 @@ impl Limits {
             max_line_bytes: settings.max_line_bytes,
             max_messages: settings.max_messages,
             max_in_flight: settings.max_in_flight,
-            max_buffered_bytes: settings.max_buffered_bytes.max(settings.max_body_bytes),
+            max_buffered_bytes: settings.max_buffered_bytes.max(settings.max_body_bytes).max(settings.max_line_bytes),
             read_timeout: settings.read_timeout,
             drain_timeout: settings.drain_timeout,
         })

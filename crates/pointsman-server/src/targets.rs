@@ -89,7 +89,8 @@ impl Targets {
 
     /// Names of those whose calls cost nobody knows what.
     pub(crate) fn uncounted(&self) -> Vec<&str> {
-        let uncounted = self.all.iter().filter(|target| target.price.is_none() && !target.is_predicted);
+        let is_counted = |target: &Target| target.is_predicted && !target.serves(Protocol::Embeddings);
+        let uncounted = self.all.iter().filter(|target| target.price.is_none() && !is_counted(target));
         uncounted.map(|target| target.name.as_str()).collect()
     }
 
@@ -110,6 +111,11 @@ impl Targets {
     /// Whether there is any.
     pub(crate) fn is_empty(&self) -> bool {
         self.all.is_empty()
+    }
+
+    /// Whether any answers prompts.
+    pub(crate) fn answer_prompts(&self) -> bool {
+        self.all.iter().any(Target::answers_prompts)
     }
 
     /// All of them, in the order of the configuration.
@@ -135,7 +141,7 @@ impl Targets {
     /// Models in the order of their first target among those that answer such a request.
     pub(crate) fn models(&self, wish: &Wish) -> Vec<usize> {
         let mut models = Vec::new();
-        for target in self.all.iter().filter(|target| target.serves(wish.protocol)) {
+        for target in self.all.iter().filter(|target| target.serves(wish.purpose.protocol())) {
             if !models.contains(&target.model_idx) {
                 models.push(target.model_idx);
             }
@@ -213,12 +219,14 @@ impl Targets {
         Err(by)
     }
 
-    /// Name of the first target of a model that a request may reach: of those that it names first, else of all, as they are
-    /// configured; how they fare is another matter.
+    /// Name of the first target of a model that a request may reach: of those that it names first, else of the cheapest where it
+    /// sorts by price, else of all, as they are configured; how they fare is another matter.
     pub(crate) fn first(&self, model_idx: usize, tokens: f32, wish: &Wish) -> Option<&str> {
-        let named = |target: &&Target| wish.order.iter().position(|name| target.goes_by(name)).unwrap_or(usize::MAX);
+        let named = |target: &Target| wish.order.iter().position(|name| target.goes_by(name)).unwrap_or(usize::MAX);
+        let price = |target: &Target| if wish.sort == Some(Sort::Price) { target.price_sum() } else { 0.0 };
         let reached = self.of(model_idx).filter(|target| target.barred(wish, tokens).is_none());
-        reached.min_by_key(named).map(|target| target.name.as_str())
+        let first = reached.min_by(|a, b| named(a).cmp(&named(b)).then(price(a).total_cmp(&price(b))));
+        first.map(|target| target.name.as_str())
     }
 }
 

@@ -279,6 +279,11 @@ impl Tenants {
         tenant.map(|tenant| Arc::clone(&tenant.region)).unwrap_or_default()
     }
 
+    /// The budget of a tenant.
+    pub(crate) fn budget(&self, name: &str) -> Option<Budget> {
+        self.all.iter().find(|tenant| *tenant.name == *name)?.budget.clone()
+    }
+
     /// Tenants with a budget, and what is left of it today.
     pub(crate) fn left(&self, now_us: i64) -> impl Iterator<Item = (&str, f64)> {
         // One by one, and not more than metrics should have.

@@ -5,18 +5,20 @@ mod signals;
 
 use std::path::PathBuf;
 
+use clap::ValueEnum;
 use pointsman::Objective;
 use pointsman_server::{Config, ConfigFile, Listening, Server, Settings};
 use serde_json::json;
 use tokio::sync::oneshot;
 
-use crate::args::Serve;
+use crate::args::{LogForm, Serve};
+use crate::failure::unusable;
 use crate::terminal::print;
 use signals::{Asked, Signals};
 
 pub(crate) fn run(args: &Serve) -> anyhow::Result<()> {
     let flags = Flags::new(args)?;
-    logging::start(args.log, flags.config()?.log);
+    logging::start(flags.log, flags.config()?.log);
     let server = match flags.file.clone() {
         Some(file) => Server::open(ConfigFile::new(file, move |config| flags.settings(config)))?,
         None => Server::open(move || flags.settings(Config::default()))?,
@@ -31,23 +33,30 @@ pub(crate) fn run(args: &Serve) -> anyhow::Result<()> {
     })
 }
 
-/// What the command line says; it goes before the file, at the start and at every reload.
+/// What the command line says, or else the environment; it goes before the file, at the start and at every reload.
 struct Flags {
     file: Option<PathBuf>,
     router: Option<PathBuf>,
     listen: Option<String>,
     admin_listen: Option<String>,
     objective: Option<Objective>,
+    log: Option<LogForm>,
 }
 
 impl Flags {
     fn new(args: &Serve) -> anyhow::Result<Self> {
+        let log = environment("LOG").map(|form| {
+            LogForm::from_str(&form, false)
+                .map_err(|_| unusable(format!("POINTSMAN_LOG: expected human or json, got `{form}`")))
+        });
+        let objective = args.objective.clone().or_else(|| environment("OBJECTIVE"));
         Ok(Self {
-            file: args.config.clone(),
-            router: args.router.clone(),
-            listen: args.listen.clone(),
-            admin_listen: args.admin_listen.clone(),
-            objective: args.objective.as_deref().map(str::parse).transpose()?,
+            file: args.config.clone().or_else(|| environment("CONFIG").map(Into::into)),
+            router: args.router.clone().or_else(|| environment("ROUTER").map(Into::into)),
+            listen: args.listen.clone().or_else(|| environment("LISTEN")),
+            admin_listen: args.admin_listen.clone().or_else(|| environment("ADMIN_LISTEN")),
+            objective: objective.as_deref().map(str::parse).transpose()?,
+            log: args.log.or(log.transpose()?),
         })
     }
 
@@ -65,6 +74,11 @@ impl Flags {
         }
         Ok(settings)
     }
+}
+
+/// The value of one of our variables; one that is empty, as of a file for containers that leaves it out, says nothing.
+fn environment(name: &str) -> Option<String> {
+    std::env::var(format!("POINTSMAN_{name}")).ok().filter(|value| !value.is_empty())
 }
 
 /// Serves until the first signal to end, drains until the second; reloads when asked to.

@@ -104,7 +104,7 @@ pub(crate) async fn batch(State(live): State<Arc<Live>>, request: Request) -> Re
     let trace = hints.trace.take();
     let batch = Arc::new(Batch { hints, current, live, _in_flight: in_flight, _trace: trace });
     let limits = batch.live.limits;
-    let lines = Lines::new(body, limits.max_line_bytes, limits.read_timeout);
+    let lines = Lines::new(body, limits.max_line_bytes, limits.read_timeout, Some(batch.live.room()));
     let (jobs, results) = mpsc::channel(PIECES_AHEAD);
     let (sink, body) = stream::body();
     let snapshot = &batch.current.snapshot;
@@ -140,10 +140,7 @@ impl Batch {
                 }
             };
             let mut room = self.live.room();
-            if let Err(error) = room.take(piece.iter().map(Line::len).sum()) {
-                let _ = jobs.send(tokio::spawn(async move { refused(Value::Null, &error) })).await;
-                return;
-            }
+            room.hold(piece.iter().map(Line::len).sum());
             // A place in the order first, then a core: the oldest piece of a batch never waits for a newer one.
             let Ok(place) = jobs.reserve().await else { return };
             let cores = Arc::clone(&self.live.batch_cores);

@@ -308,7 +308,7 @@ impl<'r> Carrier<'r> {
 
     async fn ask(&self, target: &Target, Asked { number, by }: Asked) -> Result<Heard, Failure> {
         let begun = clock::now();
-        let protocol = self.wish.protocol;
+        let protocol = self.wish.purpose.protocol();
         let span = self.trace.map(|trace| trace.attempt(target, protocol, number));
         let mut headers = self.headers.clone();
         if let Some(span) = &span {

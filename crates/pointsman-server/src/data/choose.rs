@@ -16,7 +16,7 @@ use crate::routing::plan::{DEGRADED, REQUESTED};
 use crate::routing::sessions::Session;
 use crate::routing::snapshot::AUTO;
 use crate::tally::Expected;
-use crate::targets::wish::Wish;
+use crate::targets::wish::{Purpose, Wish};
 use crate::traces::Decision;
 use crate::wire::answer::candidates;
 use crate::wire::as_chat::as_chat;
@@ -88,7 +88,7 @@ impl Chosen {
         let Ordered { ranked, reason, wish, rule } = ordered;
         let (model_idx, policy) = (ranked[0].0, rule.map(|rule| rule.name.as_str()));
         let decision_id = live.ids.next("dec");
-        record::unpredicted(live, current, hints, query, wish.protocol, (&decision_id, reason, model_idx));
+        record::unpredicted(live, current, hints, query, wish.purpose.protocol(), (&decision_id, reason, model_idx));
         if let Some(trace) = &hints.trace {
             trace.decided(Decision {
                 id: &decision_id,
@@ -163,7 +163,7 @@ fn choose(
     if query.is_prompt() {
         return Err(Error::invalid("messages", "an array of messages", "a prompt in their place"));
     }
-    planned(live, current, hints, &query, protocol, started, |made| {
+    planned(live, current, hints, &query, Purpose::Request(protocol), started, |made| {
         let tokens = |model_idx: usize| made.predictions.input_tokens[model_idx];
         let ranked = made.plan.allowed().map(|entry| (entry.model_idx, tokens(entry.model_idx))).collect();
         let expected = record::decided(live, current, hints, &query, &made);

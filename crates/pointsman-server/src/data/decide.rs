@@ -20,7 +20,7 @@ use crate::routing::policies::split::Unit;
 use crate::routing::sessions::{Seat, Session, Stick};
 use crate::routing::snapshot::{AUTO, Selection, Wanted};
 use crate::state::now_us;
-use crate::targets::wish::{Counted, Wish};
+use crate::targets::wish::{Counted, Purpose, Wish};
 use crate::wire::answer::{Answer, candidates};
 use crate::wire::headers::Hints;
 use crate::wire::protocol::Protocol;
@@ -67,7 +67,7 @@ pub(crate) fn decide(
     if current.shelf.stands_in().is_some() {
         return undecided(live, current, hints, &query, form, out);
     }
-    planned(live, current, hints, &query, Protocol::Chat, started, |made| {
+    planned(live, current, hints, &query, Purpose::Decision, started, |made| {
         let snapshot = &current.snapshot;
         let router = snapshot.router();
         record::decided(live, current, hints, &query, &made);
@@ -257,13 +257,28 @@ pub(super) struct Made<'m> {
     pub(super) rule: Option<&'m Rule>,
 }
 
+/// What is wanted of targets; nothing where the decision is not about them: there are none, or none that answers prompts.
+fn wish(
+    current: &Current,
+    hints: &Hints,
+    query: &Query<'_>,
+    rule: Option<&Rule>,
+    purpose: Purpose,
+) -> Result<Option<Wish>, Error> {
+    if purpose == Purpose::Decision && !current.targets.answer_prompts() {
+        return Ok(None);
+    }
+    let counted = hints.budget.as_ref().map(|_| Counted::ByPrediction);
+    Ok(Some(Wish { purpose, region: region(hints, rule)?, counted, ..query.wish() }))
+}
+
 /// Runs the core's stages for a query, times and counts them; `finish` sees the plan while the buffers hold it.
 pub(super) fn planned<R>(
     live: &Live,
     current: &Current,
     hints: &Hints,
     query: &Query<'_>,
-    protocol: Protocol,
+    purpose: Purpose,
     started: Instant,
     finish: impl FnOnce(Made<'_>) -> Result<R, Error>,
 ) -> Result<R, Error> {
@@ -304,14 +319,11 @@ pub(super) fn planned<R>(
     let seated = |seat: &Seat| snapshot.router().models().iter().position(|model| **model == *seat.model);
     let request = query.request(&turns, &context);
     let limits = rule.map_or_else(|| query.limits(), |rule| rule.tighten(query.limits()));
-    let targets = &current.targets;
-    let mut wish = Wish::default();
-    if !targets.is_empty() {
-        wish = Wish { protocol, region: region(hints, rule)?, ..query.wish() };
-        wish.sort = wish.sort.or(selection.sort);
-        wish.seat = seat.as_ref().and_then(|seat| seat.target.clone());
-        wish.counted = hints.budget.as_ref().map(|_| Counted::ByPrediction);
-    }
+    let wish = wish(current, hints, query, rule, purpose)?.map(|wish| Wish {
+        sort: wish.sort.or(selection.sort),
+        seat: seat.as_ref().and_then(|seat| seat.target.clone()),
+        ..wish
+    });
     let id = live.ids.next("dec");
     let split = rule.and_then(|rule| Some((rule.split.as_ref()?, unit(rule, hints, query, &turns, &id))));
     let parsed = clock::now();
@@ -327,11 +339,9 @@ pub(super) fn planned<R>(
         let scored = clock::now();
         let decision = selection.bound.decide(predictions, &limits, ranking);
         let preferred = Preferred { split, session: seat.as_ref().and_then(seated) };
-        let reach = |model_idx| {
-            if targets.is_empty() {
-                return Ok(());
-            }
-            targets.reaches(model_idx, predictions.input_tokens[model_idx], &wish)
+        let reach = |model_idx| match &wish {
+            Some(wish) => current.targets.reaches(model_idx, predictions.input_tokens[model_idx], wish),
+            None => Ok(()),
         };
         let plan = plan(&selection, &decision, preferred, reach)?;
         let ended = clock::now();
@@ -345,7 +355,7 @@ pub(super) fn planned<R>(
             predictions,
             turns: &turns,
             context: &context,
-            wish,
+            wish: wish.unwrap_or_default(),
             elapsed_us,
             session: session.map(|session| session.session),
             rule,

@@ -12,7 +12,7 @@ use crate::regions::{Region, RegionPolicy};
 use crate::routing::plan::{CONFIGURED, DEGRADED, REQUESTED};
 use crate::routing::policies::Rule;
 use crate::routing::snapshot::Wanted;
-use crate::targets::wish::{Counted, Wish, barred};
+use crate::targets::wish::{Counted, Purpose, Wish, barred};
 use crate::wire::headers::Hints;
 use crate::wire::protocol::Protocol;
 use crate::wire::query::Query;
@@ -50,7 +50,7 @@ pub(super) fn in_order<'c>(
         return Err(Error::NoPredictions);
     }
     let counted = hints.budget.as_ref().map(|_| Counted::ByPrice);
-    let mut wish = Wish { protocol, region: region(hints, rule)?, counted, ..query.wish() };
+    let mut wish = Wish { purpose: Purpose::Request(protocol), region: region(hints, rule)?, counted, ..query.wish() };
     let other = query.model().filter(|_| is_embedding);
     let other = other.and_then(|model| current.targets.others().iter().position(|other| other == model));
     let requested = match other {
@@ -105,7 +105,7 @@ pub(super) fn region(hints: &Hints, rule: Option<&Rule>) -> Result<Option<Region
     let Some(ruled) = rule.and_then(|rule| rule.region.as_ref()) else { return Ok(hints.region.clone()) };
     match &hints.region {
         Some(Region { name, policy: RegionPolicy::Require }) if name != ruled => {
-            Err(Error::NoTarget { excluded_by: vec![barred::REGION] })
+            Err(Error::no_target(vec![barred::REGION], std::iter::empty()))
         }
         _ => Ok(Some(Region { name: ruled.clone(), policy: RegionPolicy::Require })),
     }
@@ -124,7 +124,5 @@ fn reached(current: &Current, mut ranked: Vec<(usize, f32)>, wish: &Wish) -> Res
     if !ranked.is_empty() {
         return Ok(ranked);
     }
-    excluded_by.sort_unstable();
-    excluded_by.dedup();
-    Err(Error::NoTarget { excluded_by })
+    Err(Error::no_target(excluded_by, std::iter::empty()))
 }

@@ -64,7 +64,8 @@ fn models(settings: &Settings) -> Vec<String> {
         settings.targets.iter().filter(|target| target.endpoints.iter().any(|endpoint| endpoint != "embeddings"));
     chats.for_each(|target| know(&target.model));
     let is_auto = |name: &&String| *name == AUTO || name.starts_with("auto:");
-    settings.aliases.values().filter(|name| !is_auto(name)).for_each(|name| know(name));
+    let is_alias = |name: &&String| settings.aliases.contains_key(*name);
+    settings.aliases.values().filter(|name| !is_auto(name) && !is_alias(name)).for_each(|name| know(name));
     settings.policies.iter().flat_map(|policy| policy.split.keys()).for_each(|name| know(name));
     let ruled = settings.policies.iter().flat_map(|policy| policy.allow.iter().chain(&policy.deny));
     for pattern in ruled.chain(settings.tenants.iter().flat_map(|tenant| &tenant.models)) {

@@ -17,6 +17,8 @@ type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
 pub(super) struct GenAi {
     tokens: Tokens,
     duration: Histograms<CallLabels>,
+    /// Where the conventions have embeddings apart.
+    embedding: Option<Embeddings>,
     served: Histograms<CallLabels>,
     first_token: Histograms<CallLabels>,
     per_token: Histograms<CallLabels>,
@@ -30,6 +32,13 @@ enum Tokens {
     Latest([(Histograms<CallLabels>, Family<ModalityLabels, Counter>); 2]),
 }
 
+/// What the latest conventions count of embeddings.
+#[derive(Debug)]
+struct Embeddings {
+    duration: Histograms<CallLabels>,
+    input: Histograms<CallLabels>,
+}
+
 /// One kind of tokens of one model's answers to one kind of request.
 #[derive(Clone, Debug)]
 struct Counted {
@@ -41,7 +50,8 @@ struct Counted {
 #[derive(Clone, Debug)]
 pub(crate) struct Answers {
     input: Counted,
-    output: Counted,
+    /// None of embeddings where the conventions have them apart.
+    output: Option<Counted>,
     duration: Histogram,
     served: Histogram,
     first_token: Histogram,
@@ -117,6 +127,17 @@ impl Tokens {
     }
 }
 
+impl Embeddings {
+    fn new(registry: &mut Registry) -> Self {
+        let duration = Family::new_with_constructor(seconds as fn() -> Histogram);
+        let input = Family::new_with_constructor(tokens as fn() -> Histogram);
+        let help = "Time from a call of a target to the end of its embeddings";
+        registry.register(names::LATEST_EMBEDDING_SECONDS, help, duration.clone());
+        registry.register(names::LATEST_EMBEDDING_TOKENS, "Tokens of a request for embeddings", input.clone());
+        Self { duration, input }
+    }
+}
+
 impl Counted {
     fn note(&self, tokens: u32) {
         self.of_call.observe(tokens.into());
@@ -129,9 +150,11 @@ impl Counted {
 impl GenAi {
     pub(super) fn new(conventions: Conventions, registry: &mut Registry) -> Self {
         let registry = registry.sub_registry_with_prefix(names::GEN_AI);
+        let embedding = (conventions == Conventions::Latest).then(|| Embeddings::new(registry));
         let families = Self {
             tokens: Tokens::new(conventions, registry),
             duration: Family::new_with_constructor(seconds),
+            embedding,
             served: Family::new_with_constructor(seconds),
             first_token: Family::new_with_constructor(first_token_seconds),
             per_token: Family::new_with_constructor(token_seconds),
@@ -161,11 +184,18 @@ impl GenAi {
 
     pub(super) fn answers(&self, protocol: Protocol, model: &str) -> Answers {
         let call = CallLabels::new(protocol, model);
-        let [input, output] = self.tokens.of(&call);
+        let apart = self.embedding.as_ref().filter(|_| protocol == Protocol::Embeddings);
+        let (input, output, duration) = if let Some(Embeddings { duration, input }) = apart {
+            let input = Counted { of_call: input.get_or_create_owned(&call), all: None };
+            (input, None, duration)
+        } else {
+            let [input, output] = self.tokens.of(&call);
+            (input, Some(output), &self.duration)
+        };
         Answers {
             input,
             output,
-            duration: self.duration.get_or_create_owned(&call),
+            duration: duration.get_or_create_owned(&call),
             served: self.served.get_or_create_owned(&call),
             first_token: self.first_token.get_or_create_owned(&call),
             per_token: self.per_token.get_or_create_owned(&call),
@@ -181,8 +211,8 @@ impl Answers {
         if let Some(tokens) = input_tokens {
             self.input.note(tokens);
         }
-        if let Some(tokens) = output_tokens {
-            self.output.note(tokens);
+        if let (Some(output), Some(tokens)) = (&self.output, output_tokens) {
+            output.note(tokens);
         }
         if let Some(first) = first_token {
             self.first_token.observe(first.as_secs_f64());
@@ -204,6 +234,7 @@ mod tests {
         for _ in 0..2 {
             families.answers(Protocol::Messages, "m").note(&answered);
         }
+        families.answers(Protocol::Embeddings, "m").note(&answered);
         let mut page = String::new();
         prometheus_client::encoding::text::encode(&mut page, &registry).expect("a string takes everything");
         page
@@ -223,5 +254,13 @@ mod tests {
         assert!(now.contains(&usual) && !now.contains("inference"), "{now}");
         assert!(latest.iter().all(|line| then.contains(line)), "{then}");
         assert!(!then.contains("token_usage") && !then.contains("client_operation"));
+        // Embeddings are apart there, and have no output.
+        let call = call.replace("chat", "embeddings").replace("anthropic", "openai");
+        let embeddings = [
+            format!("gen_ai_client_embeddings_duration_seconds_count{{{call}}} 1"),
+            format!("gen_ai_client_embeddings_operation_input_tokens_sum{{{call}}} 7.0"),
+        ];
+        assert!(embeddings.iter().all(|line| then.contains(line)), "{then}");
+        assert!(!then.contains(&format!("inference_duration_seconds_count{{{call}}}")));
     }
 }

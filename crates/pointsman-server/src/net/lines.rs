@@ -7,6 +7,7 @@ use axum::body::{Body, Bytes};
 use http_body_util::BodyExt;
 
 use crate::error::Error;
+use crate::live::Room;
 
 /// A line without its end.
 #[derive(Debug, PartialEq, Eq)]
@@ -33,6 +34,8 @@ pub(crate) struct Lines {
     body: Body,
     limit: usize,
     patience: Duration,
+    /// What is held of the memory for bodies; nothing in tests.
+    room: Option<Room>,
     ready: VecDeque<Line>,
     /// What has not been looked at of the last frame.
     rest: Bytes,
@@ -42,10 +45,11 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
-    /// The lines of `body`, each of at most `limit` bytes; none that is not blank may take longer than `patience`.
-    pub(crate) fn new(body: Body, limit: usize, patience: Duration) -> Self {
+    /// The lines of `body`, each of at most `limit` bytes; none that is not blank may take longer than `patience`. What is held of
+    /// the next ones is noted in `room`, and no more is read while there is none.
+    pub(crate) fn new(body: Body, limit: usize, patience: Duration, room: Option<Room>) -> Self {
         let (ready, rest, partial) = (VecDeque::new(), Bytes::new(), Vec::new());
-        Self { body, limit, patience, ready, rest, partial, too_long: false, ended: false }
+        Self { body, limit, patience, room, ready, rest, partial, too_long: false, ended: false }
     }
 
     /// The next lines, at least one and at most `most`, as soon as there are any; blank ones are left out. `None` at the end.
@@ -60,12 +64,18 @@ impl Lines {
             while self.ready.len() < most && !self.rest.is_empty() {
                 self.split();
             }
+            if let Some(room) = &mut self.room {
+                room.hold(self.partial.len() + self.rest.len());
+            }
             if !self.ready.is_empty() {
                 let count = most.min(self.ready.len());
                 return Ok(Some(self.ready.drain(..count).collect()));
             }
             if self.ended {
                 return Ok(None);
+            }
+            if let Some(room) = &self.room {
+                room.wait().await;
             }
             if let Some(frame) = self.body.frame().await {
                 self.rest = frame.map_err(Error::BodyIncomplete)?.into_data().unwrap_or_default();
@@ -108,7 +118,7 @@ mod tests {
     use crate::net::stream;
 
     async fn lines(text: &'static str, limit: usize) -> Vec<String> {
-        let mut lines = Lines::new(Body::from(text), limit, Duration::from_secs(1));
+        let mut lines = Lines::new(Body::from(text), limit, Duration::from_secs(1), None);
         let mut all = Vec::new();
         while let Some(piece) = lines.next(2).await.expect("a whole body") {
             assert!((1..=2).contains(&piece.len()));
@@ -144,7 +154,7 @@ mod tests {
                     tokio::time::sleep(Duration::from_millis(60)).await;
                 }
             });
-            Lines::new(body, 10, Duration::from_millis(200))
+            Lines::new(body, 10, Duration::from_millis(200), None)
         };
         let mut lines = drip("ab\nlonger\n");
         assert_eq!(lines.next(2).await.expect("in time"), Some(vec![Line::Whole(b"ab".to_vec())]));

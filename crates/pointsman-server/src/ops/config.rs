@@ -193,7 +193,7 @@ pub(crate) async fn versions(State(live): State<Arc<Live>>) -> Response {
 
 /// The body as text, within the limits of any other. One that says to be of the other form than the file is not read; what
 /// says nothing of it is taken for what it has to be.
-async fn read(live: &Arc<Live>, request: Request) -> Result<String, Error> {
+async fn read(live: &Live, request: Request) -> Result<String, Error> {
     if let Ok(file) = live.source.file() {
         let (expected, said) = (file.form(), request.headers().get(CONTENT_TYPE));
         let said = said.and_then(|value| value.to_str().ok()).and_then(Form::named);
@@ -201,7 +201,7 @@ async fn read(live: &Arc<Live>, request: Request) -> Result<String, Error> {
             return Err(Error::OtherForm { expected: expected.media_type() });
         }
     }
-    let body::Received { bytes, room: _room } = body::read(request.into_body(), live).await?;
+    let bytes = body::read_freely(request.into_body(), live).await?;
     String::from_utf8(bytes).map_err(|error| Error::NotUtf8 { offset: error.utf8_error().valid_up_to() })
 }
 

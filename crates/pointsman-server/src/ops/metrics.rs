@@ -24,6 +24,7 @@ const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=
 pub(crate) async fn metrics(State(live): State<Arc<Live>>) -> Response {
     let ledger = live.state.as_ref().map(|state| &state.ledger);
     live.metrics.ledger(ledger.map_or(0, Ledger::lost), ledger.map_or(0, Ledger::waiting));
+    live.metrics.buffered(live.buffered());
     let current = live.current();
     live.metrics.budgets(current.tenants.left(now_us()));
     let now = clock::now();

@@ -127,7 +127,7 @@ pub(crate) struct RuleAnswer {
     )
 )]
 pub(crate) async fn test(State(live): State<Arc<Live>>, request: Request) -> Result<Response, Error> {
-    let body::Received { bytes, room: _room } = body::read(request.into_body(), &live).await?;
+    let bytes = body::read_freely(request.into_body(), &live).await?;
     let trial = Trial::read(&bytes)?;
     Ok(Json(tried(&live, &live.current(), &trial)?).into_response())
 }
@@ -175,6 +175,7 @@ impl<'b> Trial<'b> {
             region: current.regions.of(self.region.clone(), &own, None)?,
             denied: denied.ok_or(Error::NoTenant)?,
             tenants_objective: tenant.and_then(|tenant| current.tenants.objective(tenant)).cloned(),
+            budget: tenant.and_then(|tenant| current.tenants.budget(tenant)),
             tags: self.tags.clone().unwrap_or_default(),
             at_us: self.time.as_deref().and_then(moment),
             client: ClientHeaders(headers),

@@ -162,7 +162,7 @@ pub(crate) async fn reload(State(live): State<Arc<Live>>) -> Response {
 )]
 pub(crate) async fn pin(State(live): State<Arc<Live>>, request: Request) -> Result<Response, Error> {
     const EXPECTED: &str = "an object with `version`, a text";
-    let body::Received { bytes, room: _room } = body::read(request.into_body(), &live).await?;
+    let bytes = body::read_freely(request.into_body(), &live).await?;
     let read = serde_json::from_slice::<Object<Pin>>(&bytes);
     let Object(pin) = read.map_err(|source| match serde_json::from_slice::<Value>(&bytes) {
         Ok(value) if !value.is_object() => Error::invalid("body", EXPECTED, kind(&value)),

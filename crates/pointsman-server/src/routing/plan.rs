@@ -145,8 +145,11 @@ fn nobody(ranked: &[Ranked], barred: &[Barred]) -> Error {
         Exclusion::ContextLength => "context_length",
     };
     let limits = ranked.iter().filter_map(|entry| entry.excluded.map(limit));
-    let mut excluded_by: Vec<&'static str> = limits.chain(barred.iter().flat_map(|barred| barred.by.clone())).collect();
+    if !barred.is_empty() {
+        return Error::no_target(barred.iter().flat_map(|barred| barred.by.clone()).collect(), limits);
+    }
+    let mut excluded_by: Vec<&'static str> = limits.collect();
     excluded_by.sort_unstable();
     excluded_by.dedup();
-    if barred.is_empty() { Error::NoCandidate { excluded_by } } else { Error::NoTarget { excluded_by } }
+    Error::NoCandidate { excluded_by }
 }

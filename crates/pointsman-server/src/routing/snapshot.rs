@@ -318,18 +318,19 @@ fn stands(
     if name.is_empty() || name == AUTO || name.starts_with("auto:") {
         return Err(bad("a name that is not `auto` nor begins with `auto:`", name));
     }
-    let mut stands_for = name;
+    let stands = |name: &str| {
+        let policy = policies.iter().position(|(alias, ..)| *alias == name).map(Stands::Policy);
+        policy.or_else(|| router.models().iter().position(|model| model == name).map(Stands::Model))
+    };
+    let mut stands_for = &aliases[name];
     // A way that is longer than there are aliases goes in a circle.
     for _ in aliases {
-        let Some(next) = aliases.get(stands_for) else { break };
-        stands_for = next;
+        if let Some(stands) = stands(stands_for) {
+            return Ok(stands);
+        }
+        stands_for = aliases.get(stands_for).unwrap_or(stands_for);
     }
-    let policy = policies.iter().position(|(alias, ..)| *alias == stands_for).map(Stands::Policy);
-    let model = || router.models().iter().position(|model| model == stands_for).map(Stands::Model);
-    let is_circle = aliases.contains_key(stands_for);
-    policy.or_else(model).filter(|_| !is_circle).ok_or_else(|| {
-        bad("a model of the router, `auto` with or without an objective, or another alias that is one", stands_for)
-    })
+    Err(bad("a model of the router, `auto` with or without an objective, or another alias that is one", stands_for))
 }
 
 /// As much of a name as an error repeats.

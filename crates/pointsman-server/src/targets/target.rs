@@ -13,7 +13,7 @@ use super::health::{Fares, Health, Report, Standing, Turn};
 use super::quantiles::PaceNow;
 use super::settings::{TargetPrice, TargetSettings, Timeouts};
 use super::terms::Terms;
-use super::wish::{Counted, MaxPrice, Sort, Wish, barred};
+use super::wish::{Counted, MaxPrice, Purpose, Sort, Wish, barred};
 use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::metrics::gen_ai::Answers;
@@ -239,6 +239,11 @@ impl Target {
         self.health().standing(now)
     }
 
+    /// Whether it answers prompts, in whatever protocol.
+    pub(super) fn answers_prompts(&self) -> bool {
+        [Protocol::Chat, Protocol::Responses, Protocol::Messages].iter().any(|protocol| self.serves(*protocol))
+    }
+
     /// What keeps a request of so many tokens from this target.
     pub(super) fn barred(&self, wish: &Wish, tokens: f32) -> Option<&'static str> {
         let above = |price: f64, most: Option<f64>| most.is_some_and(|most| price > most);
@@ -259,7 +264,11 @@ impl Target {
                 Some(Counted::ByPrice) => true,
                 Some(Counted::ByPrediction) => !self.is_predicted,
             };
-        if !self.serves(wish.protocol) {
+        let is_served = match wish.purpose {
+            Purpose::Decision => self.answers_prompts(),
+            Purpose::Request(protocol) => self.serves(protocol),
+        };
+        if !is_served {
             Some(barred::ENDPOINT)
         } else if self.capabilities.is_some_and(|able| !able.cover(wish.needs)) {
             Some(barred::CAPABILITIES)

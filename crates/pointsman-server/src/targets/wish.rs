@@ -38,11 +38,36 @@ pub(crate) enum Counted {
     ByPrediction,
 }
 
+/// What targets are looked for for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// A decision, to be carried out by whoever asks, in whatever protocol.
+    Decision,
+    /// A request, to be carried out in the protocol that it came in.
+    Request(Protocol),
+}
+
+impl Default for Purpose {
+    fn default() -> Self {
+        Self::Request(Protocol::default())
+    }
+}
+
+impl Purpose {
+    /// The protocol that is spoken; of a decision that of its body.
+    pub(crate) fn protocol(self) -> Protocol {
+        match self {
+            Self::Decision => Protocol::Chat,
+            Self::Request(protocol) => protocol,
+        }
+    }
+}
+
 /// Everything wanted of targets.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Wish {
-    /// The protocol that it has to speak.
-    pub(crate) protocol: Protocol,
+    /// What they are wanted for.
+    pub(crate) purpose: Purpose,
     /// What the request needs done.
     pub(crate) needs: Capabilities,
     /// Tokens that it asks room for, for the answer.

@@ -143,6 +143,13 @@ fn an_alias_may_stand_for_another() {
     {
         assert_eq!((&asked(alias)["model"], &asked(alias)["route"]), (&json!(model), &json!(alias)));
     }
+    // Where a name is a model's that is what it means, be it an alias too.
+    let swap = [("small", "large"), ("large", "small"), ("same", "small")].map(|(a, b)| (a.to_owned(), b.to_owned()));
+    let server = Running::with(Latencies::Known, crate::Settings { aliases: swap.into(), ..loopback() });
+    let asked = |model: &str| server.route(&json!({ "prompt": "hello", "model": model }).to_string()).json();
+    for (alias, model) in [("small", "large"), ("large", "small"), ("same", "small")] {
+        assert_eq!(asked(alias)["model"], model, "{alias}");
+    }
     let circle = [("a", "b"), ("b", "c"), ("c", "a")].map(|(a, b)| (a.to_owned(), b.to_owned()));
     let router = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(router.path(), super::artifact::bytes(Latencies::Known)).expect("written");

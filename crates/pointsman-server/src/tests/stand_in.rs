@@ -38,9 +38,15 @@ fn without_a_default_target_it_ends_the_start() {
         assert!(matches!(error, Error::Router(_)), "{error}");
         assert!(Server::open(move || Ok(named.clone())).is_ok());
     }
-    let settings = Settings { router, default_target: Some("b".into()), ..loopback() };
+    let settings = Settings { router: router.clone(), default_target: Some("b".into()), ..loopback() };
     let error = Server::open(move || Ok(settings.clone())).expect_err("refused").to_string();
     assert!(error.contains("router.default_target") && error.contains("got b"), "{error}");
+    // Where a budget pays, its price may not be the artifact's.
+    let poor = TenantSettings { budget_usd_per_day: Some(1.0), ..TenantSettings::new("poor", vec!["00".repeat(32)]) };
+    let targets = vec![fake.target("a", "small")];
+    let settings = Settings { router, targets, default_target: Some("a".into()), tenants: vec![poor], ..loopback() };
+    let error = Server::open(move || Ok(settings.clone())).expect_err("refused").to_string();
+    assert!(error.contains("a target with a `price` of its own"), "{error}");
 }
 
 #[test]

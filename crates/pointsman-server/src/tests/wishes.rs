@@ -257,6 +257,42 @@ fn what_targets_ask_is_what_decisions_count_with() {
 }
 
 #[test]
+fn a_decision_is_about_targets_that_answer_prompts_in_any_protocol() {
+    let fake = Fake::new([completion("Hi")]);
+    let with = |endpoints: &[&str], model: &str| TargetSettings {
+        endpoints: endpoints.iter().map(|&endpoint| endpoint.to_owned()).collect(),
+        ..fake.target("a", model)
+    };
+    // Nobody is asked anything here but for embeddings: the decision is the client's to carry out.
+    let server = serving(vec![with(&["embeddings"], "embed")]);
+    let decision = server.route(r#"{"prompt": "hello"}"#).json();
+    assert_eq!(
+        (&decision["candidates"][0]["excluded_by"], &decision["candidates"][0]["target"]),
+        (&Value::Null, &Value::Null)
+    );
+    assert_eq!(ask(&server, "", &json!({})).error().1, "constraint_filtered", "a completion is another matter");
+    let server = serving(vec![with(&["messages"], "large")]);
+    let decision = server.route(r#"{"prompt": "hello"}"#).json();
+    assert_eq!((&decision["model"], &decision["candidates"][0]["target"]), (&json!("large"), &json!("a")));
+}
+
+#[test]
+fn a_region_that_keeps_everybody_away_is_told_from_models_without_a_target() {
+    let fake = Fake::new([completion("Hi")]);
+    let server = serving(vec![TargetSettings { region: Some("us".into()), ..fake.target("us", "small") }]);
+    for more in [
+        json!({"model": "auto"}),
+        json!({"models": ["small", "large"]}),
+        json!({"model": "auto", "pointsman": {"max_cost_usd": 0.0005}}),
+    ] {
+        let reply = ask(&server, "\r\nx-pointsman-region: eu", &more);
+        assert_eq!((reply.status, reply.error().1.as_str()), (503, "region_restricted"), "{more}: {}", reply.json());
+        let excluded_by = reply.json()["error"]["metadata"]["excluded_by"].clone();
+        assert!(!excluded_by.as_array().expect("a list").contains(&json!("targets")), "{excluded_by}");
+    }
+}
+
+#[test]
 fn a_decision_names_whom_the_completion_asks() {
     let fakes = [0, 1, 2].map(|_| Fake::new([completion("Hi")]));
     let server = serving(vec![
@@ -273,6 +309,7 @@ fn a_decision_names_whom_the_completion_asks() {
     let cases = [
         ("", json!({"provider": {"order": ["short"]}}), "short", None),
         ("", json!({"provider": {"order": ["plain"]}}), "plain", None),
+        ("", json!({"provider": {"sort": "price", "ignore": ["short"]}}), "plain", None),
         ("", json!({"max_tokens": 300}), "plain", None),
         ("", json!({"max_completion_tokens": 300, "tools": tools}), "able", Some("context_length")),
         ("", json!({"max_tokens": 300, "functions": functions}), "able", Some("context_length")),

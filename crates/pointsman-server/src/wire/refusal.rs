@@ -9,7 +9,6 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use crate::error::{Attempted, Error, UpstreamOutcome};
-use crate::targets::wish::barred;
 
 /// Seconds after which an overloaded server may be asked again: a decision takes microseconds.
 const RETRY_SECONDS: u32 = 1;
@@ -135,9 +134,7 @@ impl Error {
             Self::BodyIncomplete(_) => invalid(None, "invalid_request"),
             Self::LineTooLong { .. } => invalid(None, "line_too_long"),
             Self::ModelNotFound { param, .. } | Self::NoLatency { param } => invalid(Some(param), "model_not_found"),
-            Self::NoTarget { excluded_by } if *excluded_by == [barred::REGION] => {
-                other(StatusCode::SERVICE_UNAVAILABLE, "region_restricted")
-            }
+            Self::NoTarget { is_regional: true, .. } => other(StatusCode::SERVICE_UNAVAILABLE, "region_restricted"),
             Self::NoCandidate { .. } | Self::NoTarget { .. } => {
                 Class { error_type: "not_found", ..other(StatusCode::NOT_FOUND, "constraint_filtered") }
             }
@@ -237,7 +234,7 @@ impl Error {
             (self.to_string(), "invalid_request_error")
         };
         let (excluded_by, attempts, wait) = match self {
-            Self::NoCandidate { excluded_by } | Self::NoTarget { excluded_by } => {
+            Self::NoCandidate { excluded_by } | Self::NoTarget { excluded_by, .. } => {
                 (excluded_by.clone(), Vec::new(), None)
             }
             Self::Upstream { attempts, retry_after, .. } => {
