@@ -13,7 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
 use crate::error::Error;
-use crate::tenants::keys::{bearer, digest_of};
+use crate::tenants::keys::{DIGEST, bearer, digest_of, hidden};
 
 /// The digests of the admin plane's keys.
 #[derive(Debug)]
@@ -23,9 +23,8 @@ impl Admins {
     /// Checks what is configured.
     pub(crate) fn new(key_sha256: &[String]) -> Result<Self, Error> {
         let digest = |text: &String| {
-            let got = || text.chars().take(80).collect();
-            let expected = "64 hexadecimal digits each";
-            digest_of(text).ok_or_else(|| Error::BadSetting { field: "admin_key_sha256", expected, got: got() })
+            let field = "admin_key_sha256";
+            digest_of(text).ok_or_else(|| Error::BadSetting { field, expected: DIGEST, got: hidden(text) })
         };
         Ok(Self(key_sha256.iter().map(digest).collect::<Result<_, _>>()?))
     }

@@ -276,11 +276,14 @@ pub enum Error {
         /// The limits that excluded models.
         excluded_by: Vec<&'static str>,
     },
+    /// Lists of models left none; the shell says whose lists.
+    #[error("no model is left")]
+    EmptyPool,
     /// No target is configured.
     #[error("no target is configured: this server decides where to send requests, and sends none")]
     NoTargets,
     /// None of the models that may answer has a target that this request may reach.
-    #[error("no target that this request may reach has a model that may answer it: {}", excluded_by.join(", "))]
+    #[error("{}", target_message(excluded_by))]
     NoTarget {
         /// What keeps it from those that there are; `targets` where there is none.
         excluded_by: Vec<&'static str>,
@@ -558,6 +561,13 @@ pub enum UpstreamOutcome {
     RegionRestricted,
     /// Anything else.
     Failed,
+}
+
+fn target_message(excluded_by: &[&'static str]) -> String {
+    if *excluded_by == [barred::TARGETS] {
+        return "no target has a model that may answer this request: name one under [[targets]]".to_owned();
+    }
+    format!("no target that this request may reach has a model that may answer it: {}", excluded_by.join(", "))
 }
 
 fn upstream_message(outcome: UpstreamOutcome) -> &'static str {

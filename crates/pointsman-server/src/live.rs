@@ -367,10 +367,23 @@ fn load(parts: Parts, before: Option<&Current>, spent: &BTreeMap<String, f64>) -
         tracing::warn!(targets, "nobody knows the price of these targets: they answer no tenant that has a budget");
     }
     let policies = Policies::new(&settings.policies, router.models(), targets.others())?;
+    warn_of_regions(&settings);
     let admins = Admins::new(&settings.admin_key_sha256)?;
     settings.admin_listen.as_deref().map_or(Ok(()), |address| admins.may_listen(address))?;
     let cells = DecisionCells::new(models.len());
     Ok(Current { snapshot, targets, regions, tenants, admins, policies, settings, shelf, texts, cells })
+}
+
+/// Tells the log of regions that tenants or rules name and no target is in: that may be so, and it may be a slip of the pen.
+fn warn_of_regions(settings: &Settings) {
+    let of_tenants = settings.tenants.iter().filter_map(|tenant| Some((&tenant.name, tenant.region.as_ref()?)));
+    let of_rules = settings.policies.iter().filter_map(|rule| Some((&rule.name, rule.region.as_ref()?)));
+    let is_there = |region: &String| settings.targets.iter().any(|target| target.region.as_ref() == Some(region));
+    for (name, region) in of_tenants.chain(of_rules).filter(|(_, region)| !is_there(region)) {
+        if !settings.targets.is_empty() {
+            tracing::warn!(name, region, "no target is in this region, which a tenant or a policy names");
+        }
+    }
 }
 
 /// Binds the router to the objectives of tenants and rules, so that one that it cannot weigh refuses the configuration and

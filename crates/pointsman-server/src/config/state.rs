@@ -110,11 +110,12 @@ impl TracesSection {
         let bad = |field, expected, got| Error::BadSetting { field, expected, got };
         for (name, variable) in headers_env {
             let value = secrets::of_variable(&variable);
-            let value = value.ok_or_else(|| bad("traces.headers_env", secrets::VARIABLE, variable))?;
+            let value =
+                value.ok_or_else(|| bad("traces.headers_env", secrets::VARIABLE, secrets::variable_told(&variable)))?;
             settings.headers.insert(name, value);
         }
         for (name, file) in headers_file {
-            let unreadable = || bad("traces.headers_file", secrets::FILE, file.display().to_string());
+            let unreadable = || bad("traces.headers_file", secrets::FILE, secrets::file_told(&file));
             if settings.headers.insert(name, secrets::of_file(&file).ok_or_else(unreadable)?).is_some() {
                 return Err(bad("traces.headers_file", "one place for each header", "`headers_env` too".into()));
             }

@@ -130,12 +130,13 @@ impl TargetSection {
         let bad = |field, expected, got: &str| Error::target(&name, field, expected, got);
         let api_key = match (api_key_env, api_key_file) {
             (None, None) => None,
-            (Some(variable), None) => {
-                Some(secrets::of_variable(&variable).ok_or_else(|| bad("api_key_env", secrets::VARIABLE, &variable))?)
-            }
+            (Some(variable), None) => Some(
+                secrets::of_variable(&variable)
+                    .ok_or_else(|| bad("api_key_env", secrets::VARIABLE, &secrets::variable_told(&variable)))?,
+            ),
             (None, Some(file)) => Some(
                 secrets::of_file(&file)
-                    .ok_or_else(|| bad("api_key_file", secrets::FILE, &file.display().to_string()))?,
+                    .ok_or_else(|| bad("api_key_file", secrets::FILE, &secrets::file_told(&file)))?,
             ),
             (Some(_), Some(_)) => return Err(bad("api_key_file", "one place for the key", "`api_key_env` too")),
         };

@@ -257,6 +257,13 @@ pub(super) struct Made<'m> {
     pub(super) rule: Option<&'m Rule>,
 }
 
+/// What left no model, in the words of replies: lists of the request's own, the tenant's models, a rule.
+pub(super) fn emptied_by(query: &Query<'_>, hints: &Hints, ruled_out: &[String]) -> Vec<&'static str> {
+    let (allow, deny) = query.pool();
+    let lists = [("allow", allow), ("deny", deny), ("tenant", &hints.denied[..]), ("policy", ruled_out)];
+    lists.into_iter().filter(|(_, list)| !list.is_empty()).map(|(word, _)| word).collect()
+}
+
 /// What is wanted of targets; nothing where the decision is not about them: there are none, or none that answers prompts.
 fn wish(
     current: &Current,
@@ -313,7 +320,11 @@ pub(super) fn planned<R>(
     let ruled = rule.and_then(|rule| rule.objective.as_ref());
     let wanted =
         Wanted { model: query.model(), models: query.models(), objective, hinted, tenants, ruled, allow, deny };
-    let selection = snapshot.select(wanted)?;
+    let explain = |error| match error {
+        Error::EmptyPool => Error::NoCandidate { excluded_by: emptied_by(query, hints, ruled_out) },
+        error => error,
+    };
+    let selection = snapshot.select(wanted).map_err(explain)?;
     let session = session(live, hints, query, &selection, &turns);
     let seat = session.as_ref().and_then(|session| session.seat(live, started));
     let seated = |seat: &Seat| snapshot.router().models().iter().position(|model| **model == *seat.model);
@@ -343,7 +354,7 @@ pub(super) fn planned<R>(
             Some(wish) => current.targets.reaches(model_idx, predictions.input_tokens[model_idx], wish),
             None => Ok(()),
         };
-        let plan = plan(&selection, &decision, preferred, reach)?;
+        let plan = plan(&selection, &decision, preferred, reach).map_err(explain)?;
         let ended = clock::now();
 
         let elapsed_us = u64::try_from((ended - parsed).as_micros()).unwrap_or(u64::MAX);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use pointsman::policy::matches;
 
-use super::decide::facts;
+use super::decide::{emptied_by, facts};
 use crate::error::Error;
 use crate::live::Current;
 use crate::regions::{Region, RegionPolicy};
@@ -68,6 +68,9 @@ pub(super) fn in_order<'c>(
         (true, true) => (current.targets.models(&wish), CONFIGURED),
         (true, false) => (defaulted(current, &mut wish), DEGRADED),
     };
+    if models.is_empty() {
+        return Err(Error::no_target(vec![barred::ENDPOINT], std::iter::empty()));
+    }
     let (allow, deny) = query.pool();
     let fits = |patterns: &[String], name: &str| patterns.iter().any(|pattern| matches(pattern, name));
     let ruled_out = rule.map(|rule| rule.denied.as_slice()).unwrap_or_default();
@@ -77,7 +80,7 @@ pub(super) fn in_order<'c>(
         is_of_pool && ![&hints.denied, ruled_out].iter().any(|denied| denied.iter().any(|denied| denied == name))
     });
     if models.is_empty() {
-        return Err(Error::NoCandidate { excluded_by: vec!["allow", "deny"] });
+        return Err(Error::NoCandidate { excluded_by: emptied_by(query, hints, ruled_out) });
     }
     // Of embeddings nothing is known; of the rest at least that a long one is long.
     let bytes = if is_embedding { 0 } else { turns.iter().map(|turn| turn.text.len()).sum() };

@@ -135,7 +135,7 @@ pub(crate) const CONFIGURED: &str = "configured";
 /// Why nobody may answer.
 fn nobody(ranked: &[Ranked], barred: &[Barred]) -> Error {
     if ranked.is_empty() {
-        return Error::NoCandidate { excluded_by: vec!["allow", "deny"] };
+        return Error::EmptyPool;
     }
     let limit = |exclusion| match exclusion {
         Exclusion::MaxCost => "max_cost_usd",

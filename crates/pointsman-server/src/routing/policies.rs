@@ -13,6 +13,7 @@ pub(crate) mod split;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use cel::{Context, ExecutionError, Program, Value};
 use pointsman::policy::matches;
@@ -64,6 +65,8 @@ pub(crate) struct Rule {
     pub(crate) region: Option<String>,
     pub(crate) split: Option<Split>,
     pub(crate) refuse: Option<String>,
+    /// Whether the log was told that its condition cannot be evaluated.
+    is_told: AtomicBool,
 }
 
 /// All rules, in their order.
@@ -133,7 +136,13 @@ impl Policies {
                 Holds::Yes => return broken.or(Some(rule)),
                 Holds::No => {}
                 Holds::Broken { kind, counts, .. } => {
-                    tracing::warn!(policy = rule.name, kind, counts, "a policy's condition cannot be evaluated");
+                    if rule.is_told.swap(true, Ordering::Relaxed) {
+                        tracing::debug!(policy = rule.name, kind, counts, "a policy's condition cannot be evaluated");
+                    } else {
+                        let message =
+                            "a policy's condition cannot be evaluated; from here on this is told at level debug alone";
+                        tracing::warn!(policy = rule.name, kind, counts, "{message}");
+                    }
                     if counts && rule.refuse.is_some() {
                         return Some(rule);
                     }
@@ -192,7 +201,15 @@ impl Rule {
             region: setting.region.clone(),
             split,
             refuse: setting.refuse.clone(),
+            is_told: AtomicBool::new(false),
         };
+        // What is neither true nor false of a request that says nothing of itself is so of no request.
+        let nothing = Facts::nothing();
+        if let Some(Ok(value)) = rule.when.as_ref().map(|when| when.execute(&nothing.scope(asked.unwrap_or_default())))
+            && !matches!(value, Value::Bool(_))
+        {
+            return Err(bad("when", "a condition that is true or false", setting.when.as_deref().unwrap_or_default()));
+        }
         let does_something = rule.takes_away() || rule.objective.is_some() || rule.split.is_some();
         if rule.when.is_none() && !does_something {
             return Err(bad("when", "a condition, or something that the rule does", "neither"));

@@ -209,7 +209,7 @@ impl Snapshot {
                 let param = if allow.contains(&model) { "pointsman.allow" } else { "pointsman.deny" };
                 Error::ModelNotFound { param, model: shortened(&model) }
             }
-            Routing::EmptyPool => Error::NoCandidate { excluded_by: vec!["allow", "deny"] },
+            Routing::EmptyPool => Error::EmptyPool,
             Routing::NoLatency => Error::NoLatency { param },
             // What remains is a number outside its domain, which the request's own reading refuses.
             error => Error::Router(error),
@@ -276,7 +276,9 @@ impl Snapshot {
         };
         let aliases = self.policies.iter().map(|(alias, ..)| *alias).chain(self.aliases.keys().map(String::as_str));
         let aliases = aliases.map(|alias| entry(alias, "pointsman", None));
-        let models = self.router().models().iter().map(|name| entry(name, "upstream", pricing(name)));
+        // A name means the alias where there is one.
+        let models = self.router().models().iter().filter(|name| !self.aliases.contains_key(*name));
+        let models = models.map(|name| entry(name, "upstream", pricing(name)));
         aliases.chain(models).collect()
     }
 
@@ -322,15 +324,20 @@ fn stands(
         let policy = policies.iter().position(|(alias, ..)| *alias == name).map(Stands::Policy);
         policy.or_else(|| router.models().iter().position(|model| model == name).map(Stands::Model))
     };
-    let mut stands_for = &aliases[name];
-    // A way that is longer than there are aliases goes in a circle.
+    let mut last = name;
     for _ in aliases {
+        let stands_for = &aliases[last];
         if let Some(stands) = stands(stands_for) {
             return Ok(stands);
         }
-        stands_for = aliases.get(stands_for).unwrap_or(stands_for);
+        if !aliases.contains_key(stands_for) {
+            let expected = "a model of the router, `auto` with or without an objective, or another alias";
+            return Err(Error::Alias { name: last.to_owned(), expected, got: shortened(stands_for) });
+        }
+        last = stands_for;
     }
-    Err(bad("a model of the router, `auto` with or without an objective, or another alias that is one", stands_for))
+    // The way was longer than there are aliases.
+    Err(bad("a way to a model", &format!("a circle by way of {}", aliases[name])))
 }
 
 /// As much of a name as an error repeats.

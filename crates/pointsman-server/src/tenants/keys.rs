@@ -15,6 +15,14 @@ use crate::error::Error;
 use crate::moment::moment;
 use crate::wire::protocol::API_KEY;
 
+/// What has to stand for a key.
+pub(crate) const DIGEST: &str = "the 64 hexadecimal digits of its SHA-256 (`pointsman key` makes both)";
+
+/// What is told of a text that may be a secret in the wrong place.
+pub(crate) fn hidden(text: &str) -> String {
+    format!("something else of {} characters", text.chars().count())
+}
+
 /// Longest key that is looked at.
 const LONGEST_KEY: usize = 512;
 
@@ -50,7 +58,7 @@ impl Keys {
         let lasting = setting.key_sha256.iter().map(|sha256| ("key_sha256", sha256, None));
         let others = setting.keys.iter().map(|key| ("keys.sha256", &key.sha256, key.expires.as_ref()));
         for (field, text, expires) in lasting.chain(others) {
-            let digest = digest_of(text).ok_or_else(|| bad(field, "64 hexadecimal digits", text))?;
+            let digest = digest_of(text).ok_or_else(|| bad(field, DIGEST, &hidden(text)))?;
             let expires_us = expires.map(|expires| {
                 let expected = "a moment in RFC 3339, with its zone, such as 2027-01-31T00:00:00Z";
                 moment(expires).ok_or_else(|| bad("keys.expires", expected, expires))

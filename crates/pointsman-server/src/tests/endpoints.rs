@@ -155,7 +155,11 @@ fn an_alias_may_stand_for_another() {
     std::fs::write(router.path(), super::artifact::bytes(Latencies::Known)).expect("written");
     let settings = crate::Settings { router: router.path().to_owned(), aliases: circle.into(), ..loopback() };
     let error = crate::Server::open(move || Ok(settings.clone())).expect_err("refused").to_string();
-    assert!(error.starts_with("alias `a`: expected a model of the router"), "{error}");
+    assert_eq!(error, "alias `a`: expected a way to a model, got `a circle by way of b`");
+    let wrong = [("a", "b"), ("b", "smal")].map(|(a, b)| (a.to_owned(), b.to_owned()));
+    let settings = crate::Settings { router: router.path().to_owned(), aliases: wrong.into(), ..loopback() };
+    let error = crate::Server::open(move || Ok(settings.clone())).expect_err("refused").to_string();
+    assert!(error.starts_with("alias `b`: expected a model of the router"), "{error}");
 }
 
 #[test]

@@ -135,7 +135,7 @@ impl Error {
             Self::LineTooLong { .. } => invalid(None, "line_too_long"),
             Self::ModelNotFound { param, .. } | Self::NoLatency { param } => invalid(Some(param), "model_not_found"),
             Self::NoTarget { is_regional: true, .. } => other(StatusCode::SERVICE_UNAVAILABLE, "region_restricted"),
-            Self::NoCandidate { .. } | Self::NoTarget { .. } => {
+            Self::NoCandidate { .. } | Self::EmptyPool | Self::NoTarget { .. } => {
                 Class { error_type: "not_found", ..other(StatusCode::NOT_FOUND, "constraint_filtered") }
             }
             Self::Unauthorized | Self::KeyExpired => other(StatusCode::UNAUTHORIZED, "invalid_api_key"),

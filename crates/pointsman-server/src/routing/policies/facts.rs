@@ -38,6 +38,29 @@ pub(crate) struct Facts<'f> {
     pub(crate) at_us: i64,
 }
 
+impl Facts<'_> {
+    /// Those of a request that says nothing of itself.
+    pub(super) const fn nothing() -> Self {
+        Self {
+            context: &[],
+            tenant: "",
+            session: "",
+            region: "",
+            model: "",
+            tools: 0,
+            images: 0,
+            json: false,
+            turns: &[],
+            costs: &[],
+            tags: &[],
+            metadata: &[],
+            user_agent: b"",
+            accept_language: b"",
+            at_us: 0,
+        }
+    }
+}
+
 /// What a condition may ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Variable {

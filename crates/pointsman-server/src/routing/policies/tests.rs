@@ -102,8 +102,13 @@ fn what_cannot_be_evaluated_denies_and_does_not_allow() {
     ] {
         assert!(policies(&[strict]).first(&FACTS).is_some(), "a limit takes away, too");
     }
-    let refusing = PolicySettings { refuse: Some("no".into()), ..only(rule("tools")) };
-    assert!(policies(&[refusing]).first(&FACTS).is_some(), "a number is neither true nor false");
+    let refusing = PolicySettings { refuse: Some("no".into()), ..only(rule("context.plan")) };
+    assert!(policies(&[refusing]).first(&FACTS).is_some(), "a text is neither true nor false");
+    // What never can be is known before there is a request.
+    for never in ["hour", "tools", "\"a\" + tenant", "tags"] {
+        let error = Policies::new(&[rule(never)], &models(), &[]).expect_err("refused").to_string();
+        assert!(error.contains("a condition that is true or false"), "{error}");
+    }
 }
 
 #[test]
